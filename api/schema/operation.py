@@ -1,0 +1,88 @@
+"""What the resolvers of one operation share, and the opaque ids of nodes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from contextlib import ExitStack
+from typing import TypeVar
+
+import strawberry
+
+from fairmesh.api.schema.limits import Limits
+from fairmesh.catalog import Catalog, View, errors, model
+
+T = TypeVar("T")
+_LETTERS = frozenset("ros")
+"""What an id stands for: a resource, a port, a shape."""
+
+
+class Operation:
+    """What the resolvers of one operation share. The view is opened at first use and held until `close`."""
+
+    def __init__(self, catalog: Catalog, subject: model.Subject, limits: Limits, schema_hash: str) -> None:
+        self.catalog = catalog
+        self.subject = subject
+        self.limits = limits
+        self.schema_hash = schema_hash
+        self.policy_revision = catalog.policy_digest
+        self._open = ExitStack()
+        self._view: View | None = None
+        self._products: dict[str, model.ProductInfo | None] = {}
+
+    @property
+    def view(self) -> View:
+        if self._view is None:
+            self._view = self._open.enter_context(self.catalog.view(self.subject, channel="graphql"))
+            self.policy_revision = self._view.policy_revision
+        return self._view
+
+    def close(self) -> None:
+        """Let go of the view. The next read opens a fresh one."""
+        self._view = None
+        self._products.clear()
+        self._open.close()
+
+    def change(self) -> Catalog:
+        """The catalog, for a write: no view is held meanwhile, and reads that follow see what was written."""
+        self.close()
+        return self.catalog
+
+    def product(self, iri: str) -> model.ProductInfo:
+        if iri not in self._products:
+            self._products[iri] = self.view.product(iri=iri)
+        return there(self._products[iri])
+
+    def id(self, letter: str, iri: str) -> strawberry.ID:
+        """The opaque global id of a node; the same for good, whatever host, port and base the mesh is served at."""
+        base = self.catalog.iri_base
+        text = letter + iri.removeprefix(base) if iri.startswith(base) else letter.upper() + iri
+        return strawberry.ID(base64.urlsafe_b64encode(text.encode()).decode().rstrip("="))
+
+    def read_id(self, id: str) -> tuple[str, str] | None:
+        """(letter, IRI) of a global id; None for anything fairmesh did not make."""
+        try:
+            text = base64.b64decode(id + "=" * (-len(id) % 4), altchars=b"-_", validate=True).decode()
+        except (binascii.Error, UnicodeError, ValueError):
+            return None
+        letter, rest = text[:1], text[1:]
+        iri = self.catalog.iri_base + rest if letter.islower() else rest
+        if letter.lower() not in _LETTERS or self.id(letter.lower(), iri) != id:
+            return None
+        return letter.lower(), iri
+
+    def iri(self, id: str) -> str:
+        """The IRI of a resource's id in an argument. Raises `NotFound`: a bad id, a hidden and an absent node alike."""
+        found = self.read_id(id)
+        if found is None or self.view.resource(found[1]) is None:
+            raise errors.NotFound("there is no node with this id", remedy="Take the id from a node's `id` field")
+        return found[1]
+
+
+Info = strawberry.Info[Operation, None]
+
+
+def there(value: T | None) -> T:
+    if value is None:
+        raise errors.NotFound("this node is no longer here", remedy="Ask again")
+    return value

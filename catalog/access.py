@@ -1,0 +1,628 @@
+"""Who may do what: the only way to a policy decision, and the scope that every read takes.
+
+The policy is Rego (`policies/`). Two engines evaluate the same files: an embedded one in killable child processes, and
+an OPA server. Whatever goes wrong in either (down, late, malformed) is `PolicyUnavailable`, alike for every resource;
+only the literal `true` of a well-formed answer allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import os
+import queue
+import re
+import threading
+import time
+import unicodedata
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiohttp
+import numpy as np
+import numpy.typing as npt
+import regopy
+
+from fairmesh.catalog.errors import ConfigError, PolicyUnavailable, WorkerFailed
+from fairmesh.catalog.model import ANONYMOUS, CLASSIFICATIONS, AccessKey, Action, Decision, Need, Obligations, Subject
+from fairmesh.catalog.policyfiles import (
+    ENTRY,
+    POLICIES,
+    RULE,
+    START_SECONDS,
+    PolicySet,
+    check_policies,
+    does_not_compile,
+    read_modules,
+)
+from fairmesh.catalog.workers import Pool
+
+__all__ = [
+    "Access", "EmbeddedEngine", "Engine", "OpaEngine", "PolicySet", "Scope", "open_engine", "run_policy_tests",
+]  # fmt: skip
+
+MAX_CHUNK_RESOURCES = 80
+MAX_CHUNK_BYTES = 64 * 1024
+_MAX_TEXT = 512
+_MAX_LIST = 256
+_MAX_SUBJECT_BYTES = 16 * 1024
+_MAX_RESOURCE_BYTES = 8 * 1024
+_MAX_SUBJECTS = 128
+
+_log = logging.getLogger("fairmesh")
+
+
+# -- engines -------------------------------------------------------------------------------------------------------
+
+
+class Engine(Protocol):
+    """Evaluates `data.fairmesh.access.decisions`; safe to call from any thread."""
+
+    def evaluate(self, inputs: Sequence[str]) -> list[object]:
+        """The parsed answer to each input (JSON text of at most `MAX_CHUNK_BYTES`), in order.
+
+        Raises `PolicyUnavailable` unless every input was answered in time. The answers are not checked here.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+def _unavailable(detail: str) -> PolicyUnavailable:
+    """The one error a caller sees, whatever happened and whatever was asked; the detail is for the log."""
+    _log.warning("no policy decision: %s", detail)
+    return PolicyUnavailable(
+        "access policy cannot be evaluated at the moment",
+        remedy="Try again; if it lasts, the operator finds the cause in the service's log.",
+    )
+
+
+_interpreter: regopy.Interpreter
+_bundle: regopy.Bundle
+
+
+def _compile(files: Mapping[str, bytes], entries: Sequence[str]) -> None:
+    """In a child: make `_evaluate` ready for these modules and entry points."""
+    global _interpreter, _bundle
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the engine prints its findings to the service's output
+    _interpreter = regopy.Interpreter()
+    _interpreter.strict_built_in_errors = True  # else an error is undefined, and `not` makes it a yes
+    try:
+        for path, body in files.items():
+            _interpreter.add_module(path, body.decode())
+        _bundle = _interpreter.build(None, entries)
+    except regopy.RegoError as error:
+        raise does_not_compile(str(error)) from None
+    if not _bundle.ok():
+        raise does_not_compile("the engine gives no reason")
+
+
+def _evaluate(text: str, entry: str = ENTRY) -> tuple[bool, object]:
+    """In a child: (True, the value) or (False, why there is none)."""
+    try:
+        _interpreter.set_input_term(text)
+        output = _interpreter.query_bundle_entrypoint(_bundle, entry)
+        if not output.ok():
+            return False, "the policy raised an error"
+        expressions = output.results[0].expressions
+        return (True, expressions[0]) if len(expressions) == 1 else (False, "the policy is undefined")
+    except Exception as error:  # the engine raises what its native part happened to produce
+        return False, f"{type(error).__name__}"
+
+
+class _Seat:
+    """One child process and whether it holds the compiled policy."""
+
+    def __init__(self) -> None:
+        self.pool = Pool(1, first_imports=("regopy",))
+        self.ready = False
+
+
+class EmbeddedEngine:
+    """Rego in `workers` child processes, one interpreter each.
+
+    A chunk that takes longer than `chunk_seconds` costs its child: it is killed, the request refused, the next one
+    served by a new child. Raises `ConfigError` for a policy that does not compile or uses what is not allowed.
+    """
+
+    def __init__(self, policies: PolicySet, *, workers: int = 2, chunk_seconds: float = 2.0) -> None:
+        self._files = dict(policies.files)
+        self._chunk_seconds = chunk_seconds
+        self._seats: queue.LifoQueue[_Seat] = queue.LifoQueue()
+        self._all = [_Seat() for _ in range(workers)]
+        check_policies(policies)
+        self._load(self._all[0])
+        for seat in reversed(self._all):
+            self._seats.put(seat)
+
+    def evaluate(self, inputs: Sequence[str]) -> list[object]:
+        try:
+            seat = self._seats.get(timeout=START_SECONDS)
+        except queue.Empty:
+            raise _unavailable("every policy worker is busy") from None
+        try:
+            if not seat.ready:
+                self._load(seat)
+            return [self._one(seat, text) for text in inputs]
+        except (WorkerFailed, ConfigError) as error:
+            seat.ready = False
+            raise _unavailable(error.message) from error
+        finally:
+            self._seats.put(seat)
+
+    def close(self) -> None:
+        for seat in self._all:
+            seat.pool.close()
+
+    def _one(self, seat: _Seat, text: str) -> object:
+        ok, answer = seat.pool.call(_evaluate, text, timeout=self._chunk_seconds)
+        if not ok:
+            raise _unavailable(str(answer))
+        return answer
+
+    def _load(self, seat: _Seat) -> None:
+        try:
+            seat.pool.call(_compile, self._files, (ENTRY,), timeout=START_SECONDS)
+        except WorkerFailed as error:
+            raise ConfigError(f"the policy engine does not start: {error.message}") from error
+        seat.ready = True
+
+
+def run_policy_tests(folder: Path = POLICIES) -> dict[str, bool]:
+    """Run the `test_*` rules of every `*_test.rego` below `folder` in the embedded engine: name -> passed."""
+    files = read_modules(folder)
+    entries = []
+    for path, body in files.items():
+        package = re.search(rb"(?m)^package\s+([\w.]+)", body)
+        if package is not None and path.endswith("_test.rego"):
+            names = re.findall(rb"(?m)^(test_\w+)", body)
+            entries += [f"{package[1].decode().replace('.', '/')}/{name.decode()}" for name in names]
+    pool = Pool(1, first_imports=("regopy",))
+    try:
+        pool.call(_compile, files, entries, timeout=START_SECONDS)
+        answers = {entry: pool.call(_evaluate, "{}", entry, timeout=START_SECONDS) for entry in entries}
+    finally:
+        pool.close()
+    return {entry: answer == (True, True) and answer[1] is True for entry, answer in answers.items()}
+
+
+_MAX_ANSWER_BYTES = 1024 * 1024
+_MAX_MODULES_BYTES = 32 * 1024 * 1024
+_RECHECK_SECONDS = 5.0
+_PARALLEL = 4
+
+
+class OpaEngine:
+    """A real OPA server at `url` (http or https, may have a path prefix), holding the same policy files.
+
+    Each chunk gets `chunk_seconds`, all chunks of one call `scope_seconds`; a connection that cannot be made is tried
+    once more within them; redirects are not followed. The server's modules of the `fairmesh` packages must be exactly
+    those of `policies`: that is checked before the first decision and again every five seconds of use. Raises
+    `ConfigError` for a URL or a policy that cannot be used. The server need not be up yet.
+    """
+
+    def __init__(
+        self, url: str, policies: PolicySet, *, chunk_seconds: float = 0.3, scope_seconds: float = 3.0
+    ) -> None:
+        if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
+            raise ConfigError(f"not the URL of an OPA server: {url}", remedy="Example: http://127.0.0.1:8181")
+        check_policies(policies)
+        self._url = url.rstrip("/")
+        self._texts = sorted(body.decode() for body in policies.files.values())
+        self._chunk_seconds = chunk_seconds
+        self._scope_seconds = scope_seconds
+        self._checked: float | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="opa", daemon=True)
+        self._thread.start()
+
+    def evaluate(self, inputs: Sequence[str]) -> list[object]:
+        work = asyncio.run_coroutine_threadsafe(self._all(inputs), self._loop)
+        try:
+            return work.result(self._scope_seconds + 1.0)  # the deadline itself is kept on the loop
+        except PolicyUnavailable:
+            raise
+        except (TimeoutError, FutureTimeout) as error:
+            work.cancel()
+            raise _unavailable("the OPA server did not answer in time") from error
+        except (aiohttp.ClientError, OSError, ValueError, RecursionError) as error:
+            raise _unavailable(f"the OPA server: {type(error).__name__}: {error}") from error
+
+    def close(self) -> None:
+        if self._loop.is_closed():
+            return
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def _all(self, inputs: Sequence[str]) -> list[object]:
+        async with asyncio.timeout(self._scope_seconds):
+            await self._same_policies()
+            lanes = asyncio.Semaphore(_PARALLEL)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(self._one(text, lanes)) for text in inputs]
+            except* Exception as errors:
+                raise _first(errors) from errors
+            return [task.result() for task in tasks]
+
+    async def _one(self, text: str, lanes: asyncio.Semaphore) -> object:
+        async with lanes, asyncio.timeout(self._chunk_seconds):
+            body = b'{"input":' + text.encode("utf-8") + b"}"
+            answer = await self._request(
+                "POST", f"/v1/data/{ENTRY}?strict-builtin-errors=true", body, _MAX_ANSWER_BYTES
+            )
+        if set(answer) - {"result", "decision_id", "metrics", "warning"} or "result" not in answer:
+            raise _unavailable("the OPA server's answer has no result: it does not hold the policy")
+        return answer["result"]
+
+    async def _same_policies(self) -> None:
+        now = time.monotonic()
+        if self._checked is not None and now - self._checked < _RECHECK_SECONDS:
+            return
+        answer = await self._request("GET", "/v1/policies", None, _MAX_MODULES_BYTES)
+        try:
+            texts = sorted(
+                module["raw"]
+                for module in answer["result"]
+                if [part["value"] for part in module["ast"]["package"]["path"]][:2] == ["data", "fairmesh"]
+            )
+        except (KeyError, TypeError) as error:
+            raise _unavailable("the OPA server does not list its policies") from error
+        if texts != self._texts:
+            raise _unavailable("the OPA server's fairmesh packages are not this service's policy files")
+        self._checked = now
+
+    async def _request(self, method: str, path: str, body: bytes | None, limit: int) -> dict[str, Any]:
+        try:
+            return await self._exchange(method, path, body, limit)
+        except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError):
+            return await self._exchange(method, path, body, limit)
+
+    async def _exchange(self, method: str, path: str, body: bytes | None, limit: int) -> dict[str, Any]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(headers={"Content-Type": "application/json"})
+        async with self._session.request(method, self._url + path, data=body, allow_redirects=False) as response:
+            if response.status != 200:
+                raise _unavailable(f"the OPA server answered {response.status}")
+            received = bytearray()
+            async for piece in response.content.iter_chunked(65536):
+                received += piece
+                if len(received) > limit:
+                    raise _unavailable("the OPA server's answer is too long")
+        answer = json.loads(received.decode("utf-8"))
+        if not isinstance(answer, dict):
+            raise _unavailable("the OPA server's answer is not an object")
+        return answer
+
+
+def open_engine(policies: PolicySet, opa_url: str | None) -> Engine:
+    """The OPA server at `opa_url`, or, without one, the embedded engine. Raises `ConfigError`."""
+    return EmbeddedEngine(policies) if opa_url is None else OpaEngine(opa_url, policies)
+
+
+def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, Exception)
+    return error
+
+
+# -- questions -----------------------------------------------------------------------------------------------------
+
+
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
+
+
+def _clean(value: object) -> bool:
+    """A string both engines read alike: NFC, no control character, no lone surrogate, of bounded length."""
+    return (
+        isinstance(value, str)
+        and len(value) <= _MAX_TEXT
+        and not _CONTROL.search(value)
+        and unicodedata.is_normalized("NFC", value)
+    )
+
+
+def _clean_list(values: object) -> bool:
+    return isinstance(values, tuple) and len(values) <= _MAX_LIST and all(_clean(value) for value in values)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _subject_json(subject: Subject) -> str | None:
+    """The subject as the policy sees it; None when it must not reach an engine."""
+    texts = (subject.id, subject.kind, subject.clearance, subject.purpose or "")
+    if not all(map(_clean, texts)) or not all(map(_clean_list, (subject.roles, subject.teams, subject.domains))):
+        return None
+    facts = {
+        "id": subject.id, "kind": subject.kind, "roles": sorted(set(subject.roles)),
+        "teams": sorted(set(subject.teams)), "domains": sorted(set(subject.domains)),
+        "clearance": subject.clearance, "purpose": subject.purpose or "",
+    }  # fmt: skip
+    text = _json(facts)
+    return text if len(text.encode()) <= _MAX_SUBJECT_BYTES else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """A product reduced to what the policy may look at: products with equal facts share one decision."""
+
+    domain: str
+    classification: str
+    tags: tuple[str, ...]
+    status: str
+    is_owner: bool
+    is_member: bool
+    type: str = "product"
+
+    def json(self) -> str:
+        facts = {
+            "type": self.type, "domain": self.domain, "classification": self.classification, "tags": self.tags,
+            "status": self.status, "is_owner": self.is_owner, "is_member": self.is_member,
+        }  # fmt: skip
+        return _json(facts)
+
+
+def _facts(key: AccessKey, teams: frozenset[str]) -> _Facts | None:
+    """None when the key must not reach an engine."""
+    if not all(map(_clean, (key.domain, key.classification, key.status, key.owner))):
+        return None
+    if not _clean_list(key.tags) or not _clean_list(key.members):
+        return None
+    is_member = any(_is_of(member, teams) for member in key.members)
+    facts = _Facts(key.domain, key.classification, key.tags, key.status, _is_of(key.owner, teams), is_member)
+    return facts if len(facts.json().encode()) <= _MAX_RESOURCE_BYTES else None
+
+
+_GOVERNED = _Facts("", CLASSIFICATIONS[-1], (), "", False, False, "ruleset")
+
+
+def _teams(subject: Subject) -> frozenset[str]:
+    return frozenset(subject.teams) if _clean_list(subject.teams) else frozenset()
+
+
+def _is_of(team: str, teams: frozenset[str]) -> bool:
+    """`team` is a key or an IRI whose last segment is the key."""
+    return bool(team) and (team in teams or team.rstrip("/").rpartition("/")[2] in teams)
+
+
+def _minute(now: datetime) -> int:
+    """Nanoseconds since 1970, rounded down to the minute."""
+    if now.tzinfo is None:
+        raise ValueError("a moment without a time zone")
+    return int(now.timestamp()) // 60 * 60 * 1_000_000_000
+
+
+# -- answers -------------------------------------------------------------------------------------------------------
+
+
+_NO_OBLIGATIONS = Obligations()
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    allowed: bool
+    reasons: tuple[str, ...]
+    obligations: Obligations = _NO_OBLIGATIONS
+
+
+_MALFORMED = _Verdict(False, ("malformed-input",))
+_UNANSWERED = _Verdict(False, ("no-decision",))
+_UNSUPPORTED = _Verdict(False, ("unsupported-obligation",))
+_CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+def _verdict(answer: object) -> _Verdict:
+    """One resource's answer. Raises `PolicyUnavailable` when it is not a decision at all."""
+    if not isinstance(answer, dict) or set(answer) != {"allow", "reasons", "obligations"}:
+        raise _unavailable("a decision has not the agreed fields")
+    allow, reasons, obligations = answer["allow"], answer["reasons"], answer["obligations"]
+    if not isinstance(allow, bool) or not isinstance(obligations, dict) or not isinstance(reasons, list):
+        raise _unavailable("a decision's fields have not the agreed types")
+    if not all(isinstance(code, str) and len(code) <= 64 and _CODE.fullmatch(code) for code in reasons):
+        raise _unavailable("a decision's reasons are not codes")
+    codes = tuple(reasons)
+    if allow is not True:
+        return _Verdict(False, codes)
+    masked = obligations.get("mask_columns", [])
+    if (
+        set(obligations) - {"mask_columns", "hide_fields", "row_filter"}
+        or not isinstance(masked, list)
+        or not all(isinstance(word, str) and word in CLASSIFICATIONS for word in masked)
+        or obligations.get("hide_fields", []) != []
+        or obligations.get("row_filter") is not None
+    ):
+        return _UNSUPPORTED
+    return _Verdict(True, codes, Obligations(mask_columns=tuple(w for w in CLASSIFICATIONS if w in masked)))
+
+
+def _verdicts(answer: object, count: int) -> list[_Verdict]:
+    ids = [f"k{i}" for i in range(count)]
+    if not isinstance(answer, dict) or not set(answer) <= set(ids):
+        raise _unavailable("the answer is not a decision per resource")
+    return [_verdict(answer[id]) if id in answer else _UNANSWERED for id in ids]
+
+
+# -- scope ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Scope:
+    """What one subject may see, by access-key id (the position in the list of keys it was made for).
+
+    `grants[id, need]` is True when `Need` is granted; read-only, of shape (number of keys, 6). DISCOVER: discover or
+    read_metadata is allowed; READ: read_metadata is; PUBLIC..RESTRICTED: READ, and columns of that word are not masked.
+    """
+
+    grants: npt.NDArray[np.bool_]
+    policy_revision: str
+    subject: Subject
+
+    def allows(self, key_id: int, need: Need) -> bool:
+        """False for an id the scope was not made for."""
+        return 0 <= key_id < len(self.grants) and bool(self.grants[key_id, need])
+
+    @cached_property
+    def levels(self) -> npt.NDArray[np.uint8]:
+        """Per access-key id the granted needs as bits: `levels[id] >> need & 1`."""
+        return np.packbits(self.grants, axis=1, bitorder="little").reshape(-1)
+
+
+_NO_GRANTS: npt.NDArray[np.bool_] = np.zeros((0, len(Need)), dtype=np.bool_)
+_HIDDEN = (False,) * len(Need)
+
+
+def _row(read: _Verdict, discover: _Verdict) -> tuple[bool, ...]:
+    if not read.allowed:
+        return (discover.allowed, *_HIDDEN[1:])
+    return (True, True, *(word not in read.obligations.mask_columns for word in CLASSIFICATIONS))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is decided for one asker: rows by facts, and the scope of a list of keys. Replaced, never changed."""
+
+    rows: Mapping[_Facts | None, tuple[bool, ...]]
+    keys: list[AccessKey]
+    scope: Scope
+
+
+class Access:
+    """Decisions of one policy set by one engine. Safe to call from any thread; a new policy set needs a new one."""
+
+    def __init__(self, engine: Engine, policies: PolicySet) -> None:
+        self.policy_digest = policies.digest
+        self._engine = engine
+        self._reads_time = policies.reads_time
+        self._known: OrderedDict[tuple[str, str, int], _Known] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def decide(self, subject: Subject, action: Action, key: AccessKey, *, channel: str, now: datetime) -> Decision:
+        """May `subject` do `action` to a product with this key? Raises `PolicyUnavailable`.
+
+        `channel` is graphql, http, cli or bundle; `now` has a time zone.
+        """
+        return self.decide_many(subject, [(action, key)], channel=channel, now=now)[0]
+
+    def govern(self, subject: Subject, *, channel: str, now: datetime) -> Decision:
+        """May `subject` change rule sets and policies, and ask for others? Raises `PolicyUnavailable`."""
+        return self._decide(subject, [(Action.GOVERN, _GOVERNED)], channel, now)[0]
+
+    def probe(self, now: datetime) -> None:
+        """Ask the engine one question, past every cache. Raises `PolicyUnavailable` when it cannot answer."""
+        self._ask(ANONYMOUS, Action.DISCOVER, [_GOVERNED], "http", now)
+
+    def decide_many(
+        self, subject: Subject, questions: Sequence[tuple[Action, AccessKey]], *, channel: str, now: datetime
+    ) -> list[Decision]:
+        """`decide` for many products, in order. Raises `PolicyUnavailable` for all when one cannot be had."""
+        teams = _teams(subject)
+        return self._decide(subject, [(action, _facts(key, teams)) for action, key in questions], channel, now)
+
+    def scope(self, subject: Subject, keys: Sequence[AccessKey], *, channel: str, now: datetime) -> Scope:
+        """What `subject` may see of products with these access keys. Raises `PolicyUnavailable`.
+
+        The policy runs once per distinct set of facts; what was decided for this subject, channel, purpose and (when
+        the policy reads time) minute is kept, so that a list that grew costs only what is new.
+        """
+        asker = hashlib.sha256(repr(subject).encode("utf-8", "backslashreplace")).hexdigest()
+        place = (asker, channel, _minute(now) if self._reads_time else 0)
+        with self._lock:
+            known = self._known.get(place) or _Known({}, [], Scope(_NO_GRANTS, self.policy_digest, subject))
+        wanted = list(keys)
+        if wanted != known.keys:
+            start = len(known.keys) if wanted[: len(known.keys)] == known.keys else 0
+            known = self._extend(known, start, wanted, channel, now)
+        with self._lock:
+            self._known[place] = known
+            self._known.move_to_end(place)
+            if len(self._known) > _MAX_SUBJECTS:
+                self._known.popitem(last=False)
+        return known.scope
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def _extend(self, known: _Known, start: int, keys: list[AccessKey], channel: str, now: datetime) -> _Known:
+        """`known` for `keys`, of which the first `start` are those it was made for."""
+        subject = known.scope.subject
+        teams = _teams(subject)
+        facts = [_facts(key, teams) for key in keys[start:]]
+        new = [fact for fact in dict.fromkeys(facts) if fact not in known.rows]
+        rows = {**known.rows, **dict(zip(new, self._rows(subject, new, channel, now), strict=True))}
+        added = np.array([rows[fact] for fact in facts], dtype=np.bool_).reshape(len(facts), len(Need))
+        grants = np.concatenate([known.scope.grants[:start], added])
+        grants.flags.writeable = False
+        return _Known(rows, keys, Scope(grants, self.policy_digest, subject))
+
+    def _rows(
+        self, subject: Subject, facts: Sequence[_Facts | None], channel: str, now: datetime
+    ) -> list[tuple[bool, ...]]:
+        read = self._ask(subject, Action.READ_METADATA, facts, channel, now)
+        unread = [fact for fact, verdict in zip(facts, read, strict=True) if not verdict.allowed]
+        discover = dict(zip(unread, self._ask(subject, Action.DISCOVER, unread, channel, now), strict=True))
+        return [_row(verdict, discover.get(fact, verdict)) for fact, verdict in zip(facts, read, strict=True)]
+
+    def _decide(
+        self, subject: Subject, questions: Sequence[tuple[Action, _Facts | None]], channel: str, now: datetime
+    ) -> list[Decision]:
+        found: dict[tuple[Action, _Facts | None], _Verdict] = {}
+        for action in dict.fromkeys(action for action, _ in questions):
+            facts = list(dict.fromkeys(fact for other, fact in questions if other == action))
+            answers = self._ask(subject, action, facts, channel, now)
+            found |= {(action, fact): verdict for fact, verdict in zip(facts, answers, strict=True)}
+        return [self._decision(action, found[action, fact]) for action, fact in questions]
+
+    def _decision(self, action: Action, verdict: _Verdict) -> Decision:
+        return Decision(action, verdict.allowed, verdict.reasons, verdict.obligations, RULE, self.policy_digest)
+
+    def _ask(
+        self, subject: Subject, action: Action, facts: Sequence[_Facts | None], channel: str, now: datetime
+    ) -> list[_Verdict]:
+        """One verdict per element of `facts`. What must not reach an engine is denied without asking it."""
+        who = _subject_json(subject)
+        verdicts = [_MALFORMED] * len(facts)
+        askable = [(index, fact.json()) for index, fact in enumerate(facts) if fact is not None]
+        if who is None or not _clean(channel) or not _clean(action) or not askable:
+            return verdicts
+        context = _json({"now_ns": _minute(now), "channel": channel})
+        frame = f'{{"v":1,"subject":{who},"action":{_json(action)},"context":{context},"resources":{{'
+        chunks = list(_chunks(askable, MAX_CHUNK_BYTES - len(frame.encode()) - 2))
+        inputs = [frame + ",".join(f'"k{i}":{text}' for i, (_, text) in enumerate(chunk)) + "}}" for chunk in chunks]
+        for chunk, answer in zip(chunks, self._engine.evaluate(inputs), strict=True):
+            for (index, _), verdict in zip(chunk, _verdicts(answer, len(chunk)), strict=True):
+                verdicts[index] = verdict
+        return verdicts
+
+
+def _chunks(resources: Sequence[tuple[int, str]], room: int) -> Iterator[list[tuple[int, str]]]:
+    """Groups of at most `MAX_CHUNK_RESOURCES` that stay within `room` bytes with their ids."""
+    chunk: list[tuple[int, str]] = []
+    used = 0
+    for index, text in resources:
+        size = len(text.encode()) + len('"k00":,')
+        if chunk and (len(chunk) == MAX_CHUNK_RESOURCES or used + size > room):
+            yield chunk
+            chunk, used = [], 0
+        chunk.append((index, text))
+        used += size
+    if chunk:
+        yield chunk

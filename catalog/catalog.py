@@ -1,0 +1,701 @@
+"""The catalog: the one way in. Every write passes parse -> authorize -> validate -> commit; a dry run stops before the
+last step. Reads go through `Catalog.view`, which binds a `View` to a subject.
+
+The journal is the truth. The graph, the registry, the text index and the lineage index are projections of it; all of
+them reflect an entry before the write that made it is acknowledged.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from fairmesh.catalog import rdf
+from fairmesh.catalog.access import Access, EmbeddedEngine, OpaEngine, PolicySet
+from fairmesh.catalog.config import Settings
+from fairmesh.catalog.document import TITLES, ProductDocument, own_nodes, read, references
+from fairmesh.catalog.errors import (
+    ConfigError,
+    Conflict,
+    FairmeshError,
+    Forbidden,
+    InputError,
+    NotConforming,
+    NotFound,
+    StaleRevision,
+    StorageUnavailable,
+    WorkerFailed,
+)
+from fairmesh.catalog.governance import RuleSet, Validator
+from fairmesh.catalog.graph import Graph, OxigraphGraph
+from fairmesh.catalog.journal import Journal
+from fairmesh.catalog.lineage import LineageIndex
+from fairmesh.catalog.locking import SharedLock
+from fairmesh.catalog.model import (
+    Action,
+    Decision,
+    Draft,
+    Entry,
+    EntryKind,
+    LineageDirection,
+    LineageNode,
+    Outcome,
+    Report,
+    StatementChange,
+    Subject,
+    Submission,
+)
+from fairmesh.catalog.projection import project, statement_changes
+from fairmesh.catalog.rdf import Limits, NamedNode, Positions, Triple
+from fairmesh.catalog.registry import Product, Registry
+from fairmesh.catalog.search import Index
+from fairmesh.catalog.view import View
+from fairmesh.catalog.workers import Pool
+
+log = logging.getLogger("fairmesh")
+
+STEWARD = Subject("fairmesh", "service", roles=("steward",), clearance="restricted")
+"""Who stored conformance is judged as: it sees every product."""
+
+PARSE_TIMEOUT = 20.0
+"""Seconds a document may take to parse."""
+
+
+def utcnow() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    product: str
+    revision: int
+    still_used_by: tuple[LineageNode, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """A document that passed every step. Only `Catalog._approve` makes one, and only these are stored."""
+
+    document: ProductDocument
+    submitted: bytes
+    actor: str
+    base: int
+    """The product's revision all of this was judged on; 0 when there was none."""
+    ruleset: str
+    policy: str
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One submission on its way through the steps; `outcome` is set when the way ends."""
+
+    submission: Submission
+    document: ProductDocument | None = None
+    stored: Product | None = None
+    decision: Decision | None = None
+    report: Report | None = None
+    changes: tuple[StatementChange, ...] = ()
+    approved: Approved | None = None
+    outcome: Outcome | None = None
+
+    def end(self, *, change: str | None = None, revision: int | None = None, error: Exception | None = None) -> None:
+        document = self.document
+        self.outcome = Outcome(
+            document.key if document else None, document.product if document else None, change, revision,
+            self.report, self.decision, self.changes, error,
+        )  # fmt: skip
+
+
+class Catalog:
+    """A mesh on one data directory. Thread-safe; blocking: an asynchronous caller uses threads."""
+
+    def __init__(
+        self, settings: Settings, journal: Journal, graph: Graph, rules: RuleSet, access: Access, lock: IO[str],
+        clock: Callable[[], datetime],
+    ) -> None:  # fmt: skip
+        self.settings = settings
+        self.clock = clock
+        self.rules = rules
+        self.access = access
+        self.iri_base = settings.iri_base
+        self.ruleset_digest = rules.digest
+        self.policy_digest = access.policy_digest
+        self.journal = journal
+        self.graph = graph
+        self.registry = Registry(settings.iri_base)
+        self.search = Index()
+        self.lineage = LineageIndex(lambda iri: iri.startswith(settings.iri_base))
+        self.validator = Validator(rules, settings.workers)
+        self._limits = Limits(settings.max_bytes, settings.max_depth, settings.max_quads)
+        self._parsers = Pool(max(1, settings.workers // 2), warm_up=_import_document)
+        self._threads = ThreadPoolExecutor(settings.workers * 2, thread_name_prefix="fairmesh-prepare")
+        self._writing = threading.Lock()
+        self._reading = SharedLock()
+        self._applied = 0
+        self._lock = lock
+        self._labels = {t.subject.value: t.object.value for t in rules.vocabulary() if t.predicate.value in TITLES}
+
+    # -- life --
+
+    @classmethod
+    def open(cls, settings: Settings, *, clock: Callable[[], datetime] = utcnow) -> Catalog:
+        """Open the mesh in `settings.data`, making it when absent, and bring every projection up to date.
+
+        Raises `ConfigError` (directory in use, other `iri_base`, bad rules or policies) or `JournalCorrupt`.
+        """
+        rules = load_rules(settings)
+        policies = PolicySet.load(settings.policies) if settings.policies else PolicySet.load()
+        settings.data.mkdir(parents=True, exist_ok=True)
+        lock = _claim(settings.data)
+        try:
+            journal = Journal.open(settings.data)
+            _check_base(journal, settings, clock)
+            graph = OxigraphGraph(settings.data / "graph")
+            engine = OpaEngine(settings.opa_url, policies) if settings.opa_url else EmbeddedEngine(policies)
+            access = Access(engine, policies)
+            catalog = cls(settings, journal, graph, rules, access, lock, clock)
+            catalog._start(policies)
+        except BaseException:
+            lock.close()
+            raise
+        return catalog
+
+    def _start(self, policies: PolicySet) -> None:
+        self._note(EntryKind.RULES, self.rules.digest, self.rules.files)
+        self._note(EntryKind.POLICY, self.access.policy_digest, policies.files)
+        head, _ = self.journal.head()
+        if self.graph.reflects() > head:
+            raise ConfigError(
+                f"the graph reflects entry {self.graph.reflects()}, the journal ends at {head}",
+                remedy="Run `fairmesh rebuild` on this data directory",
+            )
+        for entry in self.journal.entries(after=self.graph.reflects()):
+            project_graph(self.graph, entry)
+        for entry in self.journal.heads():
+            self._project_memory(entry)
+        self._applied = head
+
+    def _note(self, kind: EntryKind, digest: str, files: Mapping[str, bytes]) -> None:
+        """Journal the rule set or policy in force when it is not the one in force before."""
+        last = self.journal.last(kind)
+        if last is not None and last.draft.detail["digest"] == digest:
+            return
+        texts = {name: text.decode() for name, text in files.items()}
+        document = json.dumps(texts, sort_keys=True, ensure_ascii=False).encode()
+        self.journal.append([
+            Draft(kind, "", "", 0, document, "application/json", b"", "fairmesh", self.clock(), self.rules.digest,
+                  self.access.policy_digest, {"digest": digest})
+        ])  # fmt: skip
+
+    def close(self) -> None:
+        """End the child processes and release the data directory."""
+        self._threads.shutdown(cancel_futures=True)
+        self._parsers.close()
+        self.validator.close()
+        self.access.close()
+        self.graph.close()
+        self.journal.close()
+        self._lock.close()
+
+    def ready(self) -> Mapping[str, str]:
+        """Each part and "ok", or what is wrong with it."""
+        head, _ = self.journal.head()
+        parts = {"journal": "ok"}
+        for name, reflects in (("graph", self.graph.reflects()), ("search", self._applied), ("lineage", self._applied)):
+            parts[name] = "ok" if reflects >= head else "behind"
+        try:
+            self.access.probe(self.clock())
+            parts["policy"] = "ok"
+        except FairmeshError as error:
+            parts["policy"] = error.message
+        return parts
+
+    def product_iri(self, key: str) -> str:
+        product = self.registry.by_key.get(key)
+        return product.iri if product is not None else self.iri_base + key
+
+    # -- reading --
+
+    @contextmanager
+    def view(self, subject: Subject, *, channel: str) -> Iterator[View]:
+        """A view of the mesh as `subject` may see it. Nothing changes under it while the context is open.
+
+        Raises `PolicyUnavailable` when no decision can be had.
+        """
+        scope = self.access.scope(subject, self.registry.keys, channel=channel, now=self.clock())
+        with self._reading.shared():
+            yield View(self, subject, scope, channel)
+
+    def judge_stored(self, product: str) -> Report:
+        """The stored document under the rules in force, judged as the steward. For views, which hold the lock."""
+        triples = self.graph.graph(product)
+        own = own_nodes(triples, product, self.iri_base)
+        key = self.registry.by_iri[product].key
+        scope = self.access.scope(STEWARD, self.registry.keys, channel="http", now=self.clock())
+        background = View(self, STEWARD, scope, "http").background(references(triples, own, self.iri_base))
+        report = self.validator.validate(
+            rdf.canonical(triples), rdf.canonical(background), product=product, domain=key.split(".")[0],
+            own=frozenset(own), iri_base=self.iri_base, now=self.clock(),
+        )  # fmt: skip
+        entry = self.journal.product_head(product)
+        return report if entry is None else self._with_lines(report, entry.draft.submitted, entry.draft.media_type)
+
+    # -- writing --
+
+    def register(
+        self, subject: Subject, submissions: Sequence[Submission], *, channel: str, dry_run: bool = False
+    ) -> list[Outcome]:
+        """Register documents, each on its own merits, in one durable commit. One outcome for each, in order.
+
+        Documents of one call may refer to each other in any order. A dry run is the same, short of the commit.
+        """
+        attempts = [_Attempt(submission) for submission in submissions]
+        self._each(self._parse, attempts)
+        for wave in _waves(attempts):
+            self._register_wave(subject, wave, channel, dry_run)
+        return [_outcome(attempt) for attempt in attempts]
+
+    def _register_wave(self, subject: Subject, wave: list[_Attempt], channel: str, dry_run: bool) -> None:
+        pending = wave
+        while pending := [a for a in pending if a.outcome is None]:
+            self._prepare(subject, pending, channel, dry_run)
+            if dry_run:
+                for attempt in pending:
+                    if attempt.outcome is None:
+                        attempt.end(change="updated" if _alive(attempt.stored) else "created")
+            else:
+                self._commit(subject, [a for a in pending if a.outcome is None])
+
+    def validate(
+        self,
+        subject: Subject,
+        submission: Submission,
+        *,
+        channel: str,
+        shapes: Submission | None = None,
+        mesh: bool = True,
+    ) -> Outcome:
+        """What registering would say, writing nothing.
+
+        `mesh` False leaves out the rules that need the mesh. Own `shapes` (Turtle, SHACL Core) are tried on top of
+        the rules in force and need the govern action.
+        """
+        attempt = _Attempt(submission)
+        self._each(self._parse, [attempt])
+        if attempt.outcome is None:
+            trial = None if shapes is None else self._trial(subject, shapes, channel)
+            try:
+                self._prepare(subject, [attempt], channel, dry_run=True, offline=not mesh, trial=trial)
+            finally:
+                if trial is not None:
+                    trial.close()
+            if attempt.outcome is None:
+                attempt.end(change="updated" if _alive(attempt.stored) else "created")
+        return _outcome(attempt)
+
+    def _trial(self, subject: Subject, shapes: Submission, channel: str) -> Validator:
+        decision = self.access.govern(subject, channel=channel, now=self.clock())
+        if not decision.allowed:
+            raise Forbidden("trying shapes of your own needs the govern action", decision)
+        parsed = rdf.parse(shapes.content, shapes.media_type, iri_base=self.iri_base, limits=self._limits)
+        files = {
+            **self.rules.files,
+            "org/trial/shapes.ttl": rdf.serialize((q.triple for q in parsed.quads), rdf.TURTLE),
+        }
+        return Validator(RuleSet.from_files(files), 1)
+
+    def retire(
+        self, subject: Subject, iri: str, *, channel: str, reason: str | None = None, replaced_by: str | None = None,
+        at: datetime | None = None, force: bool = False, if_revision: int | None = None,
+    ) -> Retirement:  # fmt: skip
+        """Retire a product: a tombstone stays, the IRI answers 410 to those who could see it.
+
+        Raises `NotFound` (hidden and absent alike), `Retired`, `Forbidden`, `StaleRevision`, and `Conflict` (with
+        `still_used_by`) when products the subject can see still read it and `force` is not given.
+        """
+        with self._writing:
+            self._catch_up()
+            with self.view(subject, channel=channel) as view:
+                users, product = self._retirable(view, iri)
+            decision = self.access.decide(
+                subject, Action.RETIRE, self.registry.keys[product.key_id], channel=channel, now=self.clock()
+            )
+            if not decision.allowed:
+                raise Forbidden(f"{product.key} may not be retired by {subject.id}", decision)
+            if if_revision is not None and if_revision != product.revision:
+                raise _stale(product, if_revision)
+            if users and not force:
+                raise StillUsed(f"{product.key} is still read by {len(users)} products", users)
+            detail = {"created": product.created_at.isoformat(), "reason": reason, "replaced_by": replaced_by,
+                      "at": at.isoformat() if at else None}  # fmt: skip
+            draft = Draft(
+                EntryKind.RETIRE, product.iri, product.key, product.revision + 1, b"", "", b"", subject.id, self.clock(),
+                self.ruleset_digest, self.policy_digest, {k: v for k, v in detail.items() if v is not None},
+            )  # fmt: skip
+            self._append([draft])
+            return Retirement(product.iri, draft.revision, users)
+
+    def _retirable(self, view: View, iri: str) -> tuple[tuple[LineageNode, ...], Product]:
+        info = view.product(iri=iri)
+        if info is None:
+            view.raise_if_retired(iri)
+            raise NotFound(f"there is no product {iri}", iri=iri)
+        below = view.lineage(info.iri, direction=LineageDirection.DOWNSTREAM, depth=1, max_nodes=1000, types=None)
+        return tuple(n for n in below.nodes if n.iri != info.iri), self.registry.by_iri[info.iri]
+
+    # -- the steps --
+
+    def _each(self, step: Callable[[_Attempt], None], attempts: Iterable[_Attempt]) -> None:
+        """Run a step for every attempt still under way; a fault ends that attempt alone."""
+
+        def guarded(attempt: _Attempt) -> None:
+            try:
+                step(attempt)
+            except FairmeshError as error:
+                attempt.end(error=error)
+
+        list(self._threads.map(guarded, [a for a in attempts if a.outcome is None]))
+
+    def _parse(self, attempt: _Attempt) -> None:
+        submission = attempt.submission
+        try:
+            attempt.document = self._parsers.call(
+                read, submission.content, submission.media_type, self.iri_base, self._limits, timeout=PARSE_TIMEOUT
+            )
+        except WorkerFailed as error:
+            raise InputError(
+                f"the document could not be read: {error.message}",
+                remedy="Nest it less deeply, or send it as N-Triples",
+            ) from error
+
+    def _prepare(
+        self, subject: Subject, attempts: list[_Attempt], channel: str, dry_run: bool, *, offline: bool = False,
+        trial: Validator | None = None,
+    ) -> None:  # fmt: skip
+        """Authorize, compare and validate against the mesh as it is now."""
+        self._each(lambda attempt: self._authorize(subject, attempt, channel), attempts)
+        open_attempts = [a for a in attempts if a.outcome is None]
+        backgrounds = self._backgrounds(subject, open_attempts, channel, dry_run)
+        now = self.clock()
+
+        def judge(attempt: _Attempt) -> None:
+            if attempt.outcome is None:
+                self._judge(attempt, backgrounds[id(attempt)], now, offline, trial or self.validator)
+                self._approve(attempt, subject)
+
+        self._each(judge, open_attempts)
+
+    def _authorize(self, subject: Subject, attempt: _Attempt, channel: str) -> None:
+        document = attempt.document
+        assert document is not None
+        stored = attempt.stored = self.registry.by_iri.get(document.product)
+        action = Action.UPDATE if _alive(stored) else Action.REGISTER
+        keys = [document.access]
+        if document.stated_domain not in (None, document.access.domain):
+            keys.append(replace(document.access, domain=document.stated_domain or ""))
+        if stored is not None:
+            keys.append(self.registry.keys[stored.key_id])
+        decisions = self.access.decide_many(subject, [(action, key) for key in keys], channel=channel, now=self.clock())
+        attempt.decision = next((d for d in decisions if not d.allowed), decisions[0])
+        if not attempt.decision.allowed:
+            raise Forbidden(
+                f"{document.key} may not be registered by {subject.id}: " + ", ".join(attempt.decision.reasons),
+                attempt.decision, remedy="Ask the domain's team, or use a token with the producer role for this domain",
+            )  # fmt: skip
+        holder = self.registry.by_key.get(document.key)
+        if holder is not None and holder.iri != document.product:
+            raise Conflict(
+                f"the key {document.key} belongs to <{holder.iri}>", iri=document.product, remedy="Choose another key"
+            )
+        expected = attempt.submission.if_revision
+        current = stored.revision if _alive(stored) and stored is not None else 0
+        if expected is not None and expected != current:
+            raise _stale(stored, expected)
+
+    def _backgrounds(self, subject: Subject, attempts: list[_Attempt], channel: str, dry_run: bool) -> dict[int, bytes]:
+        """What the mesh knows of the things each document refers to; ends attempts that change nothing."""
+        siblings = {iri: a.document for a in attempts if a.document for iri in a.document.own}
+        loaded: dict[str, list[Triple]] = {}
+        backgrounds: dict[int, bytes] = {}
+        if not attempts:
+            return backgrounds
+        with self.view(subject, channel=channel) as view:
+            for attempt in attempts:
+                document = attempt.document
+                assert document is not None
+                old = self.graph.graph(document.product) if _alive(attempt.stored) else []
+                attempt.changes = statement_changes(old, rdf.load(document.nquads))
+                if _alive(attempt.stored) and not attempt.changes and not dry_run:
+                    attempt.end(change="unchanged", revision=attempt.stored.revision if attempt.stored else None)
+                    continue
+                known = view.background(document.references)
+                for iri in document.references & siblings.keys():
+                    sibling = siblings[iri]
+                    if sibling.product not in loaded:
+                        loaded[sibling.product] = rdf.load(sibling.nquads)
+                    known += [
+                        t for t in loaded[sibling.product] if t.subject == NamedNode(iri) and t.predicate == _TYPE
+                    ]
+                backgrounds[id(attempt)] = rdf.canonical(known)
+        return backgrounds
+
+    def _judge(self, attempt: _Attempt, background: bytes, now: datetime, offline: bool, validator: Validator) -> None:
+        document = attempt.document
+        assert document is not None
+        report = validator.validate(
+            document.nquads, background, product=document.product, domain=document.access.domain, own=document.own,
+            iri_base=self.iri_base, now=now, offline=offline,
+        )  # fmt: skip
+        attempt.report = self._with_lines(report, attempt.submission.content, document.media_type)
+        if not report.conforms:
+            broken = sorted({f.rule for f in report.findings if f.severity is f.severity.VIOLATION})
+            raise NotConforming(
+                f"{document.key} breaks {len(broken)} rule{'s' if len(broken) > 1 else ''}: " + ", ".join(broken),
+                attempt.report, remedy="See the findings: each names its remedy",
+            )  # fmt: skip
+
+    def _with_lines(self, report: Report, content: bytes, media_type: str) -> Report:
+        if not report.findings:
+            return report
+        places = Positions(content, media_type, self.iri_base)
+        found = []
+        for finding in report.findings:
+            line, column = places.find(finding.focus, finding.path) or (None, None)
+            found.append(replace(finding, line=line, column=column))
+        return replace(report, findings=tuple(found))
+
+    def _approve(self, attempt: _Attempt, subject: Subject) -> None:
+        assert attempt.document is not None
+        attempt.approved = Approved(
+            attempt.document, attempt.submission.content, subject.id, attempt.stored.revision if attempt.stored else 0,
+            self.ruleset_digest, self.policy_digest,
+        )  # fmt: skip
+
+    # -- commit --
+
+    def _commit(self, subject: Subject, attempts: list[_Attempt]) -> None:
+        """Store what was approved; what changed meanwhile stays open and is prepared again."""
+        with self._writing:
+            ready = [a for a in attempts if a.approved is not None and self._current(a.approved)]
+            now = self.clock()
+            drafts = [self._draft(a.approved, now) for a in ready if a.approved is not None]
+            try:
+                self._append(drafts)
+            except FairmeshError as error:
+                for attempt in ready:
+                    attempt.end(error=error)
+                return
+            for attempt, draft in zip(ready, drafts, strict=True):
+                attempt.end(change="updated" if _alive(attempt.stored) else "created", revision=draft.revision)
+
+    def _current(self, approved: Approved) -> bool:
+        stored = self.registry.by_iri.get(approved.document.product)
+        return (stored.revision if stored is not None else 0) == approved.base
+
+    def _draft(self, approved: Approved, now: datetime) -> Draft:
+        document = approved.document
+        stored = self.registry.by_iri.get(document.product)
+        created = stored.created_at if stored is not None else now
+        return Draft(
+            EntryKind.REGISTER, document.product, document.key, approved.base + 1, document.nquads, document.media_type,
+            approved.submitted, approved.actor, now, approved.ruleset, approved.policy, {"created": created.isoformat()},
+        )  # fmt: skip
+
+    def _append(self, drafts: list[Draft]) -> None:
+        if not drafts:
+            return
+        self._catch_up()
+        entries = self.journal.append(drafts)
+        try:
+            for entry in entries:
+                self._apply(entry)
+        except OSError as error:
+            raise StorageUnavailable(
+                f"stored, but not yet visible: {error}", remedy="Free disk space; the next write or start completes it"
+            ) from error
+
+    def _catch_up(self) -> None:
+        head, _ = self.journal.head()
+        if self._applied < head:
+            for entry in self.journal.entries(after=self._applied):
+                self._apply(entry)
+
+    # -- projections --
+
+    def _apply(self, entry: Entry) -> None:
+        with self._reading.exclusive():
+            project_graph(self.graph, entry)
+            self._project_memory(entry)
+            self._applied = entry.seq
+
+    def _project_memory(self, entry: Entry) -> None:
+        draft = entry.draft
+        if not draft.product:
+            return
+        if draft.kind is EntryKind.RETIRE and draft.product not in self.registry.by_iri:
+            self._put(self.journal.product_history(draft.product, first=2)[1])
+        if draft.kind is EntryKind.RETIRE:
+            product = self.registry.retire(
+                draft.product, revision=draft.revision, at=draft.at, by=draft.actor, detail=draft.detail
+            )
+            self.search.remove(product.slot)
+            self.lineage.remove(product.slot)
+        else:
+            self._put(entry)
+
+    def _put(self, entry: Entry) -> None:
+        draft = entry.draft
+        projection = project(
+            draft.product, draft.key, rdf.load(draft.document), iri_base=self.iri_base, updated=draft.at.timestamp(),
+            label_of=self._labels.get,
+        )  # fmt: skip
+        product = self.registry.put(draft.product, projection, revision=draft.revision, at=draft.at, by=draft.actor)
+        product.created_at = datetime.fromisoformat(draft.detail["created"])
+        self.search.put(product.slot, projection.search)
+        self.lineage.put(product.slot, draft.product, projection.lineage_nodes, projection.lineage, projection.parents)
+
+
+class StillUsed(Conflict):
+    """Products the caller can see still read the product; `still_used_by` lists them."""
+
+    code = "still-used"
+
+    def __init__(self, message: str, still_used_by: tuple[LineageNode, ...]) -> None:
+        super().__init__(message, remedy="Move them to another product, or retire with force")
+        self.still_used_by = still_used_by
+
+
+_TYPE = NamedNode(rdf.PREFIXES["rdf"] + "type")
+
+
+def _import_document() -> None:
+    """Warm-up of a parsing child: importing this module did it."""
+
+
+def _alive(product: Product | None) -> bool:
+    return product is not None and not product.retired
+
+
+def _stale(product: Product | None, expected: int) -> StaleRevision:
+    current = product.revision if product is not None and not product.retired else 0
+    return StaleRevision(
+        f"revision {expected} was expected, {current or 'none'} is current", remedy="Read the product again, then retry"
+    )
+
+
+def _outcome(attempt: _Attempt) -> Outcome:
+    assert attempt.outcome is not None
+    return attempt.outcome
+
+
+def _waves(attempts: list[_Attempt]) -> Iterator[list[_Attempt]]:
+    """Attempts in groups in which no product occurs twice, in the order given."""
+    wave: list[_Attempt] = []
+    seen: set[str] = set()
+    for attempt in attempts:
+        if attempt.document is None:
+            continue
+        names = {attempt.document.product, attempt.document.key}
+        if names & seen:
+            yield wave
+            wave, seen = [], set()
+        wave.append(attempt)
+        seen |= names
+    if wave:
+        yield wave
+
+
+def project_graph(graph: Graph, entry: Entry) -> None:
+    """Bring the graph to where the journal is at this entry."""
+    draft = entry.draft
+    if draft.kind is EntryKind.RULES:
+        files = {name: text.encode() for name, text in json.loads(draft.document).items()}
+        graph.set_vocabulary(RuleSet.from_files(files).vocabulary(), entry.seq)
+    elif draft.product:
+        graph.replace(draft.product, draft.document, entry.seq)
+    else:
+        graph.advance(entry.seq)
+
+
+# -- opening --
+
+
+def load_rules(settings: Settings) -> RuleSet:
+    """The rule set the settings name, else the one that ships."""
+    return RuleSet.load(settings.governance) if settings.governance else RuleSet.load()
+
+
+def _claim(folder: Path) -> IO[str]:
+    """Make this process the only one that writes the data directory."""
+    lock = (folder / "lock").open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        owner = lock.read().strip()
+        lock.close()
+        raise ConfigError(
+            f"{folder} is in use by process {owner or 'unknown'}",
+            remedy="Stop it, or choose another folder with --data",
+        ) from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def _check_base(journal: Journal, settings: Settings, clock: Callable[[], datetime]) -> None:
+    base = journal.iri_base
+    if base is None:
+        journal.append([
+            Draft(EntryKind.GENESIS, "", "", 0, b"{}", "application/json", b"", "fairmesh", clock(), "", "",
+                  {"iri_base": settings.iri_base})
+        ])  # fmt: skip
+    elif base != settings.iri_base:
+        raise ConfigError(
+            f"this mesh was created with iri_base {base}, not {settings.iri_base}",
+            remedy=f"Set FAIRMESH_IRI_BASE={base}, or use an empty data directory",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """Digests before and after; `same` when the graph had been what the journal says."""
+
+    entries: int
+    before: str
+    after: str
+
+    @property
+    def same(self) -> bool:
+        return self.before == self.after
+
+
+def rebuild(settings: Settings) -> Rebuilt:
+    """Make the graph of a stopped data directory anew from its journal."""
+    lock = _claim(settings.data)
+    try:
+        journal = Journal.open(settings.data, create=False)
+        graph = OxigraphGraph(settings.data / "graph")
+        before = graph.digest()
+        graph.clear()
+        count = 0
+        for entry in journal.entries():
+            project_graph(graph, entry)
+            count += 1
+        result = Rebuilt(count, before, graph.digest())
+        graph.close()
+        journal.close()
+    finally:
+        lock.close()
+    return result

@@ -1,0 +1,337 @@
+"""Statements the engine computes about a document before its rules run: what SHACL Core cannot express.
+
+Documents cannot state them: statements with these predicates in a document are not looked at. Each computed statement
+remembers the statement it was computed from, so that a finding about it can show the reader's own words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from fairmesh.catalog import rdf
+from fairmesh.catalog.model import FM
+from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
+
+_Term = NamedNode | BlankNode | Literal
+
+_DCT, _DCAT, _DPROD = rdf.PREFIXES["dct"], rdf.PREFIXES["dcat"], rdf.PREFIXES["dprod"]
+_PROV, _CSVW, _XSD = rdf.PREFIXES["prov"], rdf.PREFIXES["csvw"], rdf.PREFIXES["xsd"]
+_TYPE = rdf.PREFIXES["rdf"] + "type"
+_TRUE = Literal("true", datatype=NamedNode(_XSD + "boolean"))
+
+PREFIX = FM + "computed"
+"""Every computed predicate begins with this."""
+
+
+class Index:
+    """Triples by subject and predicate, and by predicate; predicates are IRI strings."""
+
+    def __init__(self, triples: Iterable[Triple]) -> None:
+        self.subjects: dict[_Term, dict[str, list[_Term]]] = {}
+        self.pairs: dict[str, list[tuple[_Term, _Term]]] = defaultdict(list)
+        for triple in triples:
+            subject, predicate, value = triple.subject, triple.predicate.value, triple.object
+            if isinstance(subject, Triple) or isinstance(value, Triple):
+                continue  # RDF 1.2 triple terms: no parser of ours lets one through
+            self.subjects.setdefault(subject, {}).setdefault(predicate, []).append(value)
+            self.pairs[predicate].append((subject, value))
+
+    def objects(self, subject: _Term, predicate: str) -> Sequence[_Term]:
+        return self.subjects.get(subject, {}).get(predicate, ())
+
+    def items(self, head: _Term) -> Iterator[_Term]:
+        """The members of an RDF list; ends where the list is broken or turns back on itself."""
+        seen = set()
+        while head not in seen:
+            seen.add(head)
+            yield from self.objects(head, rdf.PREFIXES["rdf"] + "first")
+            rest = self.objects(head, rdf.PREFIXES["rdf"] + "rest")
+            if not rest:
+                return
+            head = rest[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """One computed statement, and the predicate and value of the statement in the document that it is about."""
+
+    triple: Triple
+    predicate: str
+    value: _Term
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What computation may look at: the document's statements, the product's IRI, its own nodes, the mesh's base."""
+
+    index: Index
+    product: NamedNode
+    own: frozenset[str]
+    iri_base: str
+    now: datetime
+
+
+def compute(facts: Facts) -> list[Computed]:
+    """All computed statements about a document, see `TABLE`."""
+    return [statement for function, _ in TABLE for statement in function(facts)]
+
+
+def _text(subject: _Term, name: str, text: str, predicate: str, value: _Term) -> Computed:
+    return Computed(Triple(subject, NamedNode(PREFIX + name), Literal(text)), predicate, value)  # type: ignore[arg-type]
+
+
+def _key(facts: Facts) -> Iterator[Computed]:
+    """`product fm:computedKey`: the product's IRI without `iri_base`; nothing for a product outside it."""
+    if facts.product.value.startswith(facts.iri_base):
+        key = facts.product.value.removeprefix(facts.iri_base)
+        yield _text(facts.product, "Key", key, _DCT + "identifier", facts.product)
+
+
+def _key_domain(facts: Facts) -> Iterator[Computed]:
+    """`product fm:computedKeyDomain`: the part of each `dct:identifier` before its first dot."""
+    for identifier in facts.index.objects(facts.product, _DCT + "identifier"):
+        if isinstance(identifier, Literal):
+            text = identifier.value.partition(".")[0]
+            yield _text(facts.product, "KeyDomain", text, _DCT + "identifier", identifier)
+
+
+def _domain_key(facts: Facts) -> Iterator[Computed]:
+    """`product fm:computedDomainKey`: the last path segment of each `dprod:domain` IRI."""
+    for domain in facts.index.objects(facts.product, _DPROD + "domain"):
+        if isinstance(domain, NamedNode):
+            text = re.split(r"[/#]", domain.value.rstrip("/#"))[-1]
+            yield _text(facts.product, "DomainKey", text, _DPROD + "domain", domain)
+
+
+def _names(facts: Facts, schema: _Term) -> list[str]:
+    names = []
+    for column in facts.index.objects(schema, _CSVW + "column"):
+        names += sorted({t.value for t in facts.index.objects(column, _CSVW + "name") if isinstance(t, Literal)})
+    return names
+
+
+def _duplicate_names(facts: Facts) -> Iterator[Computed]:
+    """`schema fm:computedDuplicateName`: a `csvw:name` that two of its `csvw:column` share."""
+    for schema in dict.fromkeys(subject for subject, _ in facts.index.pairs[_CSVW + "column"]):
+        for name, count in Counter(_names(facts, schema)).items():
+            if count > 1:
+                yield _text(schema, "DuplicateName", name, _CSVW + "name", Literal(name))
+
+
+def _unknown_keys(facts: Facts) -> Iterator[Computed]:
+    """`schema fm:computedUnknownKey`: a name in `csvw:primaryKey` (comma-separated) that none of its columns has."""
+    for schema, key in facts.index.pairs[_CSVW + "primaryKey"]:
+        known = set(_names(facts, schema))
+        if isinstance(key, Literal):
+            for name in dict.fromkeys(part.strip() for part in key.value.split(",")):
+                if name not in known:
+                    yield _text(schema, "UnknownKey", name, _CSVW + "primaryKey", key)
+
+
+def _dates(facts: Facts) -> Iterator[Computed]:
+    """`node fm:computedUntypedDate`, `...FutureDate`, `...DateDisorder` for an own node's `dct:issued`, `dct:modified`.
+
+    Untyped: no valid xsd:date, dateTime, gYearMonth or gYear. Future: more than a day after now. Disorder: issued
+    after modified, with the less exact of the two given the benefit of the doubt. No time zone is read as UTC.
+    """
+    spans: dict[_Term, dict[str, list[tuple[_Term, datetime, datetime]]]] = {}
+    for predicate in (_DCT + "issued", _DCT + "modified"):
+        for subject, value in facts.index.pairs[predicate]:
+            if rdf.iri_of(subject) not in facts.own:
+                continue
+            span = date_span(value)
+            text = value.value
+            if span is None:
+                yield _text(subject, "UntypedDate", text, predicate, value)
+                continue
+            spans.setdefault(subject, {}).setdefault(predicate, []).append((value, *span))
+            if span[0] > facts.now + timedelta(days=1):
+                yield _text(subject, "FutureDate", text, predicate, value)
+    for subject, found in spans.items():
+        for issued, start, _ in found.get(_DCT + "issued", ()):
+            if any(start >= end for _, _, end in found.get(_DCT + "modified", ())):
+                yield _text(subject, "DateDisorder", issued.value, _DCT + "issued", issued)
+
+
+def _language_tags(facts: Facts) -> Iterator[Computed]:
+    """`node fm:computedBadLanguageTag`: a tag on one of an own node's texts that is not well-formed by BCP 47."""
+    for subject, statements in facts.index.subjects.items():
+        if rdf.iri_of(subject) in facts.own:
+            for predicate, values in statements.items():
+                for value in values:
+                    tag = value.language if isinstance(value, Literal) else None
+                    if tag is not None and not well_formed_tag(tag):
+                        yield _text(subject, "BadLanguageTag", tag, predicate, value)
+
+
+def _external(facts: Facts) -> Iterator[Computed]:
+    """`target a fm:ExternalDataset`: what own datasets and products read that lies outside `iri_base`."""
+    column = NamedNode(_CSVW + "Column")
+    external = NamedNode(FM + "ExternalDataset")
+    for predicate in (_PROV + "wasDerivedFrom", _DPROD + "inputDataset"):
+        for subject, target in facts.index.pairs[predicate]:
+            if (
+                isinstance(target, NamedNode)
+                and not target.value.startswith(facts.iri_base)
+                and target.value not in facts.own
+                and column not in facts.index.objects(subject, _TYPE)
+            ):
+                yield Computed(Triple(target, NamedNode(_TYPE), external), _TYPE, external)
+
+
+_TABULAR_MEDIA = re.compile(
+    r"text/(csv|tab-separated-values)|application/(x-|vnd\.apache\.)?(parquet|orc|avro|arrow\.(file|stream))"
+    r"|application/vnd\.ms-excel|application/vnd\.(openxmlformats-officedocument\.spreadsheetml\.sheet|oasis\.opendocument\.spreadsheet)"
+    r"|(.*/)?(CSV|TSV|PARQUET|ORC|AVRO|XLS|XLSX|ODS)"
+)
+"""Tails of media type and EU file type IRIs that hold rows and columns."""
+
+
+def _tabular(facts: Facts) -> Iterator[Computed]:
+    """`dataset fm:computedTabular true`: it conforms to a csvw:Schema or a distribution of it is a table.
+
+    A distribution is a table when it has `fm:physicalName`, or a `dcat:mediaType` that is a tabular format.
+    """
+    schema = NamedNode(_CSVW + "Schema")
+    datasets: dict[_Term, tuple[str, _Term]] = {}
+    for dataset, standard in facts.index.pairs[_DCT + "conformsTo"]:
+        if schema in facts.index.objects(standard, _TYPE):
+            datasets.setdefault(dataset, (_DCT + "conformsTo", standard))
+    for dataset, distribution in facts.index.pairs[_DCAT + "distribution"]:
+        media = facts.index.objects(distribution, _DCAT + "mediaType")
+        tabular = any(_TABULAR_MEDIA.fullmatch(_media_tail(rdf.iri_of(m) or m.value)) for m in media)
+        if tabular or facts.index.objects(distribution, FM + "physicalName"):
+            datasets.setdefault(dataset, (_DCAT + "distribution", distribution))
+    for dataset, (predicate, value) in datasets.items():
+        yield Computed(Triple(dataset, NamedNode(PREFIX + "Tabular"), _TRUE), predicate, value)  # type: ignore[arg-type]
+
+
+def _media_tail(media: str) -> str:
+    return re.sub(r"^.*/(?:media-types|file-type)/", "", media).split(";")[0].strip()
+
+
+TABLE: tuple[tuple[Callable[[Facts], Iterator[Computed]], tuple[str, ...]], ...] = (
+    (_key, ("computedKey",)),
+    (_key_domain, ("computedKeyDomain",)),
+    (_domain_key, ("computedDomainKey",)),
+    (_duplicate_names, ("computedDuplicateName",)),
+    (_unknown_keys, ("computedUnknownKey",)),
+    (_dates, ("computedUntypedDate", "computedFutureDate", "computedDateDisorder")),
+    (_language_tags, ("computedBadLanguageTag",)),
+    (_tabular, ("computedTabular",)),
+    (_external, ()),
+)
+"""Each function, and the local names of the predicates it states in the fm namespace."""
+
+PREDICATES = frozenset(FM + name for _, names in TABLE for name in names)
+
+
+# -- lexical forms ---------------------------------------------------------------------------------------------------
+
+_ZONE = r"(?P<zone>Z|[+-](?:0\d|1[0-3]):[0-5]\d|[+-]14:00)?"
+_YEAR = r"(?P<year>-?(?:[1-9]\d{3,8}|0\d{3}))"
+_MONTH = r"-(?P<month>0[1-9]|1[0-2])"
+_DAY = r"-(?P<day>0[1-9]|[12]\d|3[01])"
+_TIME = r"(?:(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d)(?:\.\d+)?|(?P<midnight>24:00:00(?:\.0+)?))"
+_DATES = {
+    _XSD + "dateTime": re.compile(f"{_YEAR}{_MONTH}{_DAY}T{_TIME}{_ZONE}", re.ASCII),
+    _XSD + "date": re.compile(f"{_YEAR}{_MONTH}{_DAY}{_ZONE}", re.ASCII),
+    _XSD + "gYearMonth": re.compile(f"{_YEAR}{_MONTH}{_ZONE}", re.ASCII),
+    _XSD + "gYear": re.compile(f"{_YEAR}{_ZONE}", re.ASCII),
+}
+_FIRST, _LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+
+
+def date_span(value: _Term) -> tuple[datetime, datetime] | None:
+    """From when until before when a date literal may mean (XML Schema 1.1, part 2); None if it is not a valid date."""
+    pattern = _DATES.get(value.datatype.value) if isinstance(value, Literal) else None
+    found = pattern.fullmatch(value.value) if pattern else None
+    if found is None:
+        return None
+    parts = found.groupdict()
+    year, month, day = int(parts["year"]), int(parts.get("month") or 1), int(parts.get("day") or 1)
+    if day > _days(year, month):
+        return None
+    if not 1 < year < 9999:
+        return (_FIRST, _FIRST) if year < 2 else (_LAST, _LAST)
+    start = datetime(year, month, day, tzinfo=UTC) - _offset(parts["zone"])
+    if parts.get("midnight"):
+        start += timedelta(days=1)
+    elif parts.get("hour"):
+        start += timedelta(hours=int(parts["hour"]), minutes=int(parts["minute"]), seconds=int(parts["second"]))
+    if "hour" in parts:
+        return start, start + timedelta(seconds=1)
+    days = 1 if "day" in parts else _days(year, month) if "month" in parts else 365 + (_days(year, 2) == 29)
+    return start, start + timedelta(days=days)
+
+
+def _days(year: int, month: int) -> int:
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    return (31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)[month - 1]
+
+
+def _offset(zone: str | None) -> timedelta:
+    if zone is None or zone == "Z":
+        return timedelta()
+    return timedelta(hours=int(zone[1:3]), minutes=int(zone[4:])) * (-1 if zone[0] == "-" else 1)
+
+
+_INTEGERS: Mapping[str, tuple[int | None, int | None]] = {
+    "integer": (None, None), "nonNegativeInteger": (0, None), "positiveInteger": (1, None),
+    "nonPositiveInteger": (None, 0), "negativeInteger": (None, -1),
+    "long": (-(2**63), 2**63 - 1), "int": (-(2**31), 2**31 - 1), "short": (-(2**15), 2**15 - 1), "byte": (-128, 127),
+    "unsignedLong": (0, 2**64 - 1), "unsignedInt": (0, 2**32 - 1), "unsignedShort": (0, 2**16 - 1),
+    "unsignedByte": (0, 255),
+}  # fmt: skip
+_INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_LEXICAL = {
+    "boolean": re.compile(r"true|false|1|0"),
+    "decimal": re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"),
+    "double": re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[Ee][+-]?[0-9]+)?|[+-]?INF|NaN"),
+    "time": re.compile(_TIME + _ZONE, re.ASCII),
+}
+_LEXICAL["float"] = _LEXICAL["double"]
+_MOST_DIGITS = 4000
+
+
+def well_formed(literal: Literal) -> bool:
+    """Whether a literal's text is in the lexical space of its XSD datatype; True for datatypes not known here.
+
+    Numbers of more than 4,000 digits count as ill-formed.
+    """
+    name = literal.datatype.value.removeprefix(_XSD)
+    text = literal.value
+    if literal.datatype.value in _DATES:
+        return date_span(literal) is not None
+    if name in _INTEGERS:
+        if len(text) > _MOST_DIGITS or not _INTEGER.fullmatch(text):
+            return False
+        low, high = _INTEGERS[name]
+        return (low is None or int(text) >= low) and (high is None or int(text) <= high)
+    pattern = _LEXICAL.get(name) if literal.datatype.value.startswith(_XSD) else None
+    return pattern is None or pattern.fullmatch(text) is not None
+
+
+_LANGUAGE_TAG = re.compile(
+    r"""
+    (?: (?:[a-z]{2,3}(?:-[a-z]{3}){0,3} | [a-z]{4} | [a-z]{5,8})   # language, extended language
+        (?:-[a-z]{4})?                                             # script
+        (?:-(?:[a-z]{2}|[0-9]{3}))?                                # region
+        (?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*                   # variants
+        (?:-[0-9a-wy-z](?:-[a-z0-9]{2,8})+)*                       # extensions
+        (?:-x(?:-[a-z0-9]{1,8})+)?                                 # private use
+      | x(?:-[a-z0-9]{1,8})+
+      | en-gb-oed | i-(?:ami|bnn|default|enochian|hak|klingon|lux|mingo|navajo|pwn|tao|tay|tsu)
+      | sgn-(?:be-fr|be-nl|ch-de) | art-lojban | cel-gaulish | no-(?:bok|nyn) | zh-(?:guoyu|hakka|min|min-nan|xiang)
+    )""",
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
+)
+
+
+def well_formed_tag(tag: str) -> bool:
+    """Whether a language tag follows the grammar of RFC 5646, section 2.1; the registry is not consulted."""
+    return _LANGUAGE_TAG.fullmatch(tag) is not None

@@ -1,0 +1,115 @@
+"""Product filters: from the request's description to a test on one product, over visible statements only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from fairmesh.catalog.document import DCT, DPROD
+from fairmesh.catalog.errors import InputError
+from fairmesh.catalog.model import CLASSIFICATION, IriFilter, ProductFilter, PropertyTest, StringFilter
+from fairmesh.catalog.projection import product_status
+
+if TYPE_CHECKING:
+    from fairmesh.catalog.registry import Product
+    from fairmesh.catalog.view import View
+
+Test = Callable[["Product"], bool]
+MAX_DEPTH = 10
+"""How deep `and`, `or` and `not` may be nested."""
+
+
+class Filters:
+    """Builds tests for one view."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def test(self, filter: ProductFilter, depth: int = 0) -> Test:
+        """One function that says whether a product passes all of the filter. Raises `InputError` for a bad filter."""
+        if depth > MAX_DEPTH:
+            raise InputError(f"filters nested more than {MAX_DEPTH} deep", remedy="Flatten the filter")
+        view = self._view
+        tests: list[Test] = []
+        if filter.domain is not None:
+            tests.append(self._among(filter.domain, lambda p: view.iris(p.iri, DPROD + "domain")))
+        if filter.classification is not None:
+            tests.append(self._among(filter.classification, lambda p: [CLASSIFICATION + view.facts(p).classification]))
+        if filter.term is not None:
+            tests.append(self._among(filter.term, lambda p: view.iris(p.iri, DCT + "subject")))
+        if filter.owner is not None:
+            tests.append(self._owner(filter.owner))
+        if filter.status is not None:
+            words = filter.status
+            tests.append(lambda p: product_status(view.facts(p).status) in words)
+        if filter.updated_from is not None:
+            start = filter.updated_from
+            tests.append(lambda p: p.updated_at >= start)
+        if filter.updated_until is not None:
+            end = filter.updated_until
+            tests.append(lambda p: p.updated_at <= end)
+        tests += [self._property(predicate, test) for predicate, test in filter.property]
+        tests += [self.test(inner, depth + 1) for inner in filter.all_of]
+        if filter.any_of:
+            some = [self.test(inner, depth + 1) for inner in filter.any_of]
+            tests.append(lambda p: any(test(p) for test in some))
+        none = [self.test(inner, depth + 1) for inner in filter.none_of]
+        tests.append(lambda p: not any(test(p) for test in none))
+        return lambda p: all(test(p) for test in tests)
+
+    def _among(self, filter: IriFilter, values: Callable[[Product], list[str]]) -> Test:
+        wanted: set[str] | None = None if filter.any_of is None else set(filter.any_of)
+        if filter.descendants_of is not None:
+            below = self._view.narrower_closure(filter.descendants_of)
+            wanted = below if wanted is None else wanted & below
+        if wanted is None:
+            return lambda _: True
+        return lambda product: not wanted.isdisjoint(values(product))
+
+    def _owner(self, filter: StringFilter) -> Test:
+        view, matches = self._view, _string_test(filter)
+
+        def test(product: Product) -> bool:
+            owners = view.iris(product.iri, DPROD + "dataProductOwner")
+            return any(matches(owner) or matches(view.label(owner)) for owner in owners)
+
+        return test
+
+    def _property(self, predicate: str, test: PropertyTest) -> Test:
+        view = self._view
+
+        def literals(product: Product) -> list[str]:
+            return view.literals(product.iri, predicate)
+
+        if test.exists is not None:
+            wanted = test.exists
+            return lambda p: bool(literals(p) or view.iris(p.iri, predicate)) is wanted
+        if test.equals is not None:
+            return lambda p: test.equals in literals(p)
+        if test.iri is not None:
+            return lambda p: test.iri in view.iris(p.iri, predicate)
+        if test.contains is not None:
+            part = test.contains.casefold()
+            return lambda p: any(part in text.casefold() for text in literals(p))
+        low = float("-inf") if test.at_least is None else test.at_least
+        high = float("inf") if test.at_most is None else test.at_most
+        return lambda p: any(low <= number <= high for number in map(_number, literals(p)))
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _string_test(filter: StringFilter) -> Callable[[str], bool]:
+    def test(text: str) -> bool:
+        return (
+            (filter.eq is None or text == filter.eq)
+            and (filter.any_of is None or text in filter.any_of)
+            and (filter.prefix is None or text.casefold().startswith(filter.prefix.casefold()))
+            and (filter.contains is None or filter.contains.casefold() in text.casefold())
+        )
+
+    return test

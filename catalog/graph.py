@@ -1,0 +1,125 @@
+"""The graph projection: one named graph for each product's current revision, and one for the vocabularies.
+
+`Graph` is the port; `OxigraphGraph` keeps it embedded on disk. Reads answer triple patterns with the graph each match
+stands in, in no particular order; filtering by what a reader may see is the caller's, who drops rows as they stream.
+Writes come from one thread at a time (concurrent writers corrupt Oxigraph silently).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from pyoxigraph import Literal, NamedNode, Store
+
+from fairmesh.catalog.errors import ConfigError
+from fairmesh.catalog.model import FM
+from fairmesh.catalog.rdf import Triple, canonical
+
+VOCABULARY = "https://w3id.org/fairmesh/graph/vocabulary"
+_META = NamedNode("https://w3id.org/fairmesh/graph/meta")
+_REFLECTS = NamedNode(FM + "reflects")
+
+Match = tuple[Triple, str]
+"""A statement and the IRI of its graph: a product's, or `VOCABULARY`."""
+
+
+class Graph(Protocol):
+    """What the catalog asks of a graph store."""
+
+    def reflects(self) -> int:
+        """The journal sequence number the content corresponds to; 0 when empty."""
+
+    def replace(self, product: str, nquads: bytes, seq: int) -> None:
+        """Atomically make `nquads` (canonical; empty removes) the product's graph and `seq` the number reflected."""
+
+    def advance(self, seq: int) -> None:
+        """Note that an entry which says nothing about the graph has been seen."""
+
+    def set_vocabulary(self, triples: Iterable[Triple], seq: int) -> None:
+        """Atomically replace the vocabulary graph."""
+
+    def match(self, subject: str | None, predicate: str | None = None, obj: object = None) -> Iterator[Match]:
+        """Statements that fit; None matches anything; `obj` is an IRI as `str`, or a term."""
+
+    def graph(self, product: str) -> list[Triple]:
+        """All statements of one graph."""
+
+    def digest(self) -> str:
+        """sha256 over every statement and its graph, whatever order they were written in."""
+
+    def clear(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class OxigraphGraph:
+    """The embedded adapter. The folder belongs to one process; a second opener is refused with `ConfigError`."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._store: Store | None = Store(str(folder))
+        except OSError as error:
+            raise ConfigError(
+                f"the graph in {folder} cannot be opened: {error}",
+                remedy="Stop the other process that uses this data directory, or choose another with --data",
+            ) from error
+
+    @property
+    def store(self) -> Store:
+        if self._store is None:
+            raise ConfigError("the graph is closed")
+        return self._store
+
+    def reflects(self) -> int:
+        found = next(self.store.quads_for_pattern(_META, _REFLECTS, None, _META), None)
+        return int(found.object.value) if found is not None and isinstance(found.object, Literal) else 0
+
+    def replace(self, product: str, nquads: bytes, seq: int) -> None:
+        name = NamedNode(product)
+        # canonical bytes are N-Triples written by the store's own serialiser: nothing of the user's is pasted raw
+        insert = f"INSERT DATA {{ GRAPH {name} {{ {nquads.decode()} }} }} ;" if nquads else ""
+        self.store.update(f"DROP SILENT GRAPH {name} ; {insert} {self._mark(seq)}")
+
+    def advance(self, seq: int) -> None:
+        self.store.update(self._mark(seq))
+
+    def set_vocabulary(self, triples: Iterable[Triple], seq: int) -> None:
+        self.replace(VOCABULARY, canonical(triples), seq)
+
+    def _mark(self, seq: int) -> str:
+        return (
+            f"DELETE WHERE {{ GRAPH {_META} {{ {_META} {_REFLECTS} ?seq }} }} ; "
+            f"INSERT DATA {{ GRAPH {_META} {{ {_META} {_REFLECTS} {int(seq)} }} }}"
+        )
+
+    def match(self, subject: str | None, predicate: str | None = None, obj: object = None) -> Iterator[Match]:
+        quads = self.store.quads_for_pattern(
+            NamedNode(subject) if subject is not None else None,
+            NamedNode(predicate) if predicate is not None else None,
+            NamedNode(obj) if isinstance(obj, str) else obj,  # type: ignore[arg-type]
+        )
+        for quad in quads:
+            graph = quad.graph_name
+            if isinstance(graph, NamedNode) and graph != _META:
+                yield quad.triple, graph.value
+
+    def graph(self, product: str) -> list[Triple]:
+        return [quad.triple for quad in self.store.quads_for_pattern(None, None, None, NamedNode(product))]
+
+    def digest(self) -> str:
+        total = hashlib.sha256()
+        for name in sorted(self.store.named_graphs(), key=str):
+            if name != _META and isinstance(name, NamedNode):
+                total.update(name.value.encode() + b"\n" + hashlib.sha256(canonical(self.graph(name.value))).digest())
+        return total.hexdigest()
+
+    def clear(self) -> None:
+        self.store.clear()
+
+    def close(self) -> None:
+        """Release the folder."""
+        self._store = None

@@ -1,0 +1,739 @@
+"""The one way out: a `View` answers what one subject may see, and nothing else exists for it.
+
+Every answer is built from `_match`, which drops statements whose document the reader may not see, or whose object is
+a node of the mesh that is hidden, retired or unregistered; or from the search and lineage indexes, which take the
+same grants. There is no second check anywhere above.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from fairmesh.catalog import governance, rdf, walks
+from fairmesh.catalog.document import (
+    COLUMN,
+    CONCEPT,
+    CSVW,
+    DATA_PRODUCT,
+    DATASET,
+    DCAT,
+    DCT,
+    DERIVED,
+    DESCRIPTIONS,
+    DPROD,
+    EXTERNAL_DATASET,
+    FOAF,
+    SENSITIVITY,
+    SKOS,
+    TITLES,
+    TYPE,
+    VCARD,
+    tail,
+)
+from fairmesh.catalog.errors import InputError, Retired
+from fairmesh.catalog.filters import Filters
+from fairmesh.catalog.graph import VOCABULARY
+from fairmesh.catalog.model import (
+    CLASSIFICATION,
+    FM,
+    STATUS,
+    AccessKey,
+    Action,
+    ColumnInfo,
+    ConceptInfo,
+    DatasetInfo,
+    Decision,
+    Direction,
+    Facet,
+    FacetField,
+    Kind,
+    LineageDirection,
+    LineageResult,
+    LiteralValue,
+    Need,
+    Obligations,
+    Page,
+    PageRequest,
+    PartyInfo,
+    PathStep,
+    PortDirection,
+    PortInfo,
+    ProductFilter,
+    ProductInfo,
+    PropertyValue,
+    Relation,
+    RelationCount,
+    Report,
+    Resource,
+    Revision,
+    SearchHit,
+    SearchOrder,
+    Severity,
+    ShapeInfo,
+    ShapeScope,
+    Subject,
+    TermInfo,
+    Walked,
+    WalkStep,
+)
+from fairmesh.catalog.paging import Cursors, page_size
+from fairmesh.catalog.projection import remember, statement_changes
+from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
+from fairmesh.catalog.registry import Grants, Product
+from fairmesh.catalog.search import SearchQuery, SearchResult
+
+if TYPE_CHECKING:
+    from fairmesh.catalog.access import Scope
+    from fairmesh.catalog.catalog import Catalog
+
+Term = NamedNode | BlankNode | Literal
+Statement = tuple[str, str, Term, Product | None]
+"""Subject, predicate, object, and the product whose document states it (None: a vocabulary)."""
+
+OUTPUTS, INPUTS, PARTS = DPROD + "outputDataset", DPROD + "inputDataset", DCT + "hasPart"
+WALK_BUDGET = 20_000
+"""Nodes a walk may visit; beyond it the answer says truncated."""
+_DEFAULT_LANGS = ("en",)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of hits, and what can be asked of everything that was found."""
+
+    page: Page[SearchHit]
+    result: SearchResult
+
+    def facets(self, fields: Sequence[FacetField], size: int) -> tuple[Facet, ...]:
+        return self.result.facets(fields, size)
+
+    def suggestions(self) -> tuple[str, ...]:
+        return self.result.suggestions()
+
+
+class View:
+    """What `subject` sees, at one moment. Made by `Catalog.view`; lives as long as that context."""
+
+    def __init__(self, catalog: Catalog, subject: Subject, scope: Scope, channel: str) -> None:
+        self.subject = subject
+        self.policy_revision = scope.policy_revision
+        self._catalog = catalog
+        self._registry = catalog.registry
+        self._graph = catalog.graph
+        self._channel = channel
+        self._grants = scope.grants
+        self._cursors = Cursors(catalog.iri_base)
+        self._described: dict[str, bool] = {}
+        self._labels: dict[tuple[str, tuple[str, ...]], str] = {}
+
+    # -- visibility --
+
+    def _granted(self, product: Product, need: Need) -> bool:
+        row = product.key_id
+        return not product.retired and row < len(self._grants) and bool(self._grants[row, need])
+
+    def _match(self, subject: str | None, predicate: str | None = None, obj: str | None = None) -> Iterator[Statement]:
+        """Visible statements that fit, in no particular order; one that several documents make comes several times."""
+        by_iri, need_of = self._registry.by_iri, self._registry.statement_need
+        for triple, graph in self._graph.match(subject, predicate, obj):
+            said_of, word, value = triple.subject.value, triple.predicate.value, triple.object
+            target = value.value if isinstance(value, NamedNode) else None
+            product = None
+            if graph != VOCABULARY:
+                product = by_iri[graph]
+                if not self._granted(product, need_of(product, said_of, word, target)):
+                    continue
+            if target is not None and not self._node_visible(target):
+                continue
+            yield said_of, word, value, product  # type: ignore[misc]
+
+    def _node_visible(self, iri: str) -> bool:
+        """Whether a node may be named: IRIs from outside the mesh always, shared ones always, own ones if granted."""
+        if not iri.startswith(self._catalog.iri_base) or self._registry.is_shared(iri):
+            return True
+        product = self._registry.holder(iri)
+        if product is None:
+            return False
+        if iri == product.iri:
+            return self._granted(product, Need.DISCOVER)
+        if not self._granted(product, product.needs.get(iri, Need.READ)):
+            return False
+        known = self._described.get(iri)
+        if known is None:
+            known = self._described[iri] = any(graph == product.iri for _, graph in self._graph.match(iri))
+        return known
+
+    def _objects(self, subject: str, predicate: str) -> list[Term]:
+        return sorted({value for _, _, value, _ in self._match(subject, predicate)}, key=str)
+
+    def _iris(self, subject: str, *predicates: str) -> list[str]:
+        return sorted({o.value for p in predicates for o in self._objects(subject, p) if isinstance(o, NamedNode)})
+
+    def _subjects(self, predicate: str, obj: str) -> list[str]:
+        return sorted({s for s, _, _, _ in self._match(None, predicate, obj)})
+
+    def _first(self, subject: str, predicate: str) -> str | None:
+        found = self._objects(subject, predicate)
+        return found[0].value if found else None
+
+    # -- any node --
+
+    def resource(self, iri: str) -> Resource | None:
+        """The node, when a visible statement mentions it or the mesh's rules do."""
+        if not self.exists(iri):
+            return None
+        return Resource(iri, self._kind(iri))
+
+    def exists(self, iri: str) -> bool:
+        if not _is_iri(iri) or not self._node_visible(iri):
+            return False
+        return next(self._match(iri), None) is not None or next(self._match(None, None, iri), None) is not None
+
+    def _kind(self, iri: str) -> Kind:
+        types = set(self.types(iri))
+        if DATA_PRODUCT in types and iri in self._registry.by_iri:
+            return Kind.PRODUCT
+        if COLUMN in types:
+            return Kind.COLUMN
+        if types & {DATASET, EXTERNAL_DATASET} or iri in self._datasets_mentioned(iri):
+            return Kind.DATASET
+        if iri.startswith(self._catalog.iri_base + "domain/") or next(self._match(None, DPROD + "domain", iri), None):
+            return Kind.DOMAIN
+        return Kind.TERM if CONCEPT in types else Kind.UNTYPED
+
+    def _datasets_mentioned(self, iri: str) -> Collection[str]:
+        # a dataset outside the mesh is known by what is derived from it, or by the product that puts it out
+        links = (DERIVED, OUTPUTS, INPUTS)
+        return (iri,) if any(next(self._match(None, p, iri), None) for p in links) else ()
+
+    def types(self, iri: str) -> tuple[str, ...]:
+        return tuple(self._iris(iri, TYPE))
+
+    def label(self, iri: str, langs: Sequence[str] | None = None) -> str:
+        """The vocabulary's label, else the one most visible documents give, else the last part of the IRI."""
+        key = (iri, tuple(langs or _DEFAULT_LANGS))
+        if key not in self._labels:
+            self._labels[key] = self._best(iri, TITLES, key[1]) or tail(iri) or iri
+        return self._labels[key]
+
+    def description(self, iri: str, langs: Sequence[str] | None = None) -> str | None:
+        return self._best(iri, DESCRIPTIONS, tuple(langs or _DEFAULT_LANGS))
+
+    def _best(self, iri: str, predicates: Sequence[str], langs: tuple[str, ...]) -> str | None:
+        said: Counter[tuple[bool, int, int, str]] = Counter()
+        for _, predicate, value, product in self._match(iri):
+            if predicate in predicates and isinstance(value, Literal):
+                said[
+                    product is not None, predicates.index(predicate), _lang_rank(value.language, langs), value.value
+                ] += 1
+        if not said:
+            return None
+        return min(said, key=lambda c: (c[0], c[2], c[1], -said[c], c[3]))[3]
+
+    def properties(
+        self, iri: str, *, predicates: frozenset[str] | None, langs: Sequence[str] | None, page: PageRequest
+    ) -> Page[PropertyValue]:
+        """Literal-valued statements, by predicate, then text, then language. `langs` keeps those and untagged ones."""
+        found = {
+            PropertyValue(p, LiteralValue(v.value, v.datatype.value, v.language))
+            for _, p, v, _ in self._match(iri)
+            if isinstance(v, Literal) and (predicates is None or p in predicates)
+            and (langs is None or v.language is None or _lang_rank(v.language, tuple(langs)) < len(langs))
+        }  # fmt: skip
+
+        def key(p: PropertyValue) -> tuple[str, ...]:
+            return (p.predicate, p.value.lexical, p.value.lang or "", p.value.datatype)
+
+        return self._cursors.page(sorted(found, key=key), key, page)
+
+    def _relations(self, iri: str, predicates: frozenset[str] | None, direction: Direction) -> list[Relation]:
+        found: dict[tuple[str, str, str], list[Product | None]] = defaultdict(list)
+        for way in (Direction.OUT, Direction.IN):
+            if direction not in (way, Direction.BOTH):
+                continue
+            rows = self._match(iri) if way is Direction.OUT else self._match(None, None, iri)
+            for subject, predicate, value, product in rows:
+                if isinstance(value, NamedNode) and (predicates is None or predicate in predicates):
+                    other = value.value if way is Direction.OUT else subject
+                    found[predicate, way.value, other].append(product)
+        return [self._relation(key, products) for key, products in sorted(found.items())]
+
+    def _relation(self, key: tuple[str, str, str], products: list[Product | None]) -> Relation:
+        predicate, way, other = key
+        stated = None if None in products else min(p.iri for p in products if p is not None)
+        owner = None if stated is None else self._first(stated, DPROD + "dataProductOwner")
+        return Relation(predicate, Direction(way), other, stated, owner)
+
+    def relations(
+        self, iri: str, *, predicates: frozenset[str] | None, direction: Direction, target_types: frozenset[str] | None,
+        page: PageRequest,
+    ) -> Page[Relation]:  # fmt: skip
+        """Resource-valued statements, by predicate, direction and node; each once, whoever states it."""
+        found = self._relations(iri, predicates, direction)
+        if target_types is not None:
+            found = [r for r in found if target_types.intersection(self.types(r.node))]
+        return self._cursors.page(found, lambda r: (r.predicate, r.direction.value, r.node), page)
+
+    def relation_summary(self, iri: str, direction: Direction) -> tuple[RelationCount, ...]:
+        grouped: dict[tuple[str, Direction], list[str]] = defaultdict(list)
+        for relation in self._relations(iri, None, direction):
+            grouped[relation.predicate, relation.direction].append(relation.node)
+        return tuple(
+            RelationCount(predicate, way, len(nodes), tuple(sorted({t for node in nodes for t in self.types(node)})))
+            for (predicate, way), nodes in sorted(grouped.items())
+        )
+
+    def viewer_can(self, iri: str, actions: Sequence[Action]) -> tuple[Decision, ...]:
+        """What the subject may do with the product the node belongs to; nodes of no product are nobody's to change."""
+        owners = [p for p in self._registry.owners(iri) if self._granted(p, Need.DISCOVER)]
+        if not owners:
+            return tuple(self._unowned(action) for action in actions)
+        key = self._registry.keys[owners[0].key_id]
+        return tuple(self._catalog.access.decide_many(
+            self.subject, [(action, key) for action in actions], channel=self._channel, now=self._catalog.clock()
+        ))  # fmt: skip
+
+    def _unowned(self, action: Action) -> Decision:
+        allowed = action in (Action.DISCOVER, Action.READ_METADATA)
+        reason = "no-product" if not allowed else "visible"
+        return Decision(action, allowed, (reason,), Obligations(), "fairmesh.access", self.policy_revision)
+
+    def term(self, iri: str, langs: Sequence[str] | None = None) -> TermInfo:
+        return TermInfo(iri, rdf.compact(iri) or iri, self.label(iri, langs), self.description(iri, langs))
+
+    # -- products --
+
+    def product(self, *, key: str | None = None, iri: str | None = None) -> ProductInfo | None:
+        """A product by key or IRI; None when hidden, absent or retired."""
+        if (key is None) == (iri is None):
+            raise InputError("a product is asked for by its key or its IRI", remedy="Give one of them")
+        product = self._registry.by_key.get(key) if key is not None else self._registry.by_iri.get(iri or "")
+        if product is None or not self._granted(product, Need.DISCOVER):
+            return None
+        said: dict[str, list[Term]] = defaultdict(list)
+        for _, predicate, value, _ in self._match(product.iri):
+            said[predicate].append(value)
+
+        def iris(predicate: str) -> list[str]:
+            return sorted(v.value for v in said[predicate] if isinstance(v, NamedNode))
+
+        facts = self._registry.keys[product.key_id]
+        return ProductInfo(
+            product.iri, product.key, product.revision, product.version, facts.status,
+            next(iter(iris(DPROD + "domain")), None), CLASSIFICATION + facts.classification,
+            next(iter(iris(DPROD + "dataProductOwner")), None), tuple(iris(DCT + "subject")),
+            next(iter(iris(DCT + "license")), None), product.created_at, product.updated_at,
+        )  # fmt: skip
+
+    def raise_if_retired(self, iri: str) -> None:
+        """Raise `Retired` when the IRI is a tombstone the subject could have seen under today's policy."""
+        product = self._registry.by_iri.get(iri)
+        if product is None or not product.retired or product.key_id >= len(self._grants):
+            return
+        if self._grants[product.key_id, Need.DISCOVER]:
+            reason = f": {product.detail['reason']}" if product.detail.get("reason") else ""
+            successor = product.detail.get("replaced_by")
+            raise Retired(
+                f"{product.key} was retired by {product.by} on {product.updated_at:%Y-%m-%d}{reason}",
+                iri=iri, remedy=f"See {successor}" if successor else "",
+            )  # fmt: skip
+
+    @cached_property
+    def _visible_products(self) -> list[Product]:
+        return sorted(
+            (p for p in self._registry.live() if self._granted(p, Need.DISCOVER)), key=lambda product: product.iri
+        )
+
+    def products(
+        self, filter: ProductFilter | None, page: PageRequest, *, domain: str | None = None, term: str | None = None
+    ) -> Page[str]:
+        """IRIs of visible products that pass the filter, in order of IRI."""
+        found = [p.iri for p in self._filtered(filter)]
+        if domain is not None:
+            inside = set(self._subjects(DPROD + "domain", domain))
+            found = [iri for iri in found if iri in inside]
+        if term is not None:
+            users = self._users_of(term)
+            found = [iri for iri in found if iri in users]
+        return self._cursors.page(found, lambda iri: (iri,), page)
+
+    def _users_of(self, term: str) -> set[str]:
+        """Products in whose documents a visible statement has the term as object."""
+        return {p.iri for _, _, _, p in self._match(None, None, term) if p is not None}
+
+    def _filtered(self, filter: ProductFilter | None) -> list[Product]:
+        if filter is None:
+            return self._visible_products
+        test = Filters(self).test(filter)
+        return [product for product in self._visible_products if test(product)]
+
+    def facts(self, product: Product) -> AccessKey:
+        return self._registry.keys[product.key_id]
+
+    def literals(self, subject: str, predicate: str) -> list[str]:
+        return [o.value for o in self._objects(subject, predicate) if isinstance(o, Literal)]
+
+    def iris(self, subject: str, predicate: str) -> list[str]:
+        return self._iris(subject, predicate)
+
+    def narrower_closure(self, iri: str) -> set[str]:
+        """The concept and everything below it in the SKOS hierarchy."""
+        found, waiting = {iri}, [iri]
+        while waiting:
+            for child in self._narrower(waiting.pop()):
+                if child not in found:
+                    found.add(child)
+                    waiting.append(child)
+        return found
+
+    # -- ports, datasets, columns --
+
+    def datasets(self, product: str, direction: PortDirection | None) -> tuple[str, ...]:
+        """Datasets put out (parts included) and read; without a direction both."""
+        found: list[str] = []
+        if direction is not PortDirection.INPUT:
+            found += self._iris(product, OUTPUTS, PARTS)
+        if direction is not PortDirection.OUTPUT:
+            found += [d for d in self._iris(product, INPUTS) if d not in found]
+        return tuple(found)
+
+    def ports(self, product: str, direction: PortDirection | None) -> tuple[PortInfo, ...]:
+        found = []
+        for way in PortDirection:
+            if direction in (None, way):
+                found += [self._port(iri, way) for iri in self._iris(product, f"{DPROD}{way.value.lower()}Port")]
+        return tuple(found)
+
+    def port(self, iri: str) -> PortInfo | None:
+        if not self._node_visible(iri):
+            return None
+        if self._subjects(DPROD + "outputPort", iri) or self._subjects(DCAT + "accessService", iri):
+            return self._port(iri, PortDirection.OUTPUT)
+        return self._port(iri, PortDirection.INPUT) if self._subjects(DPROD + "inputPort", iri) else None
+
+    def _port(self, iri: str, direction: PortDirection) -> PortInfo:
+        distributions = self._subjects(DCAT + "accessService", iri)
+        datasets = {d for distribution in distributions for d in self._subjects(DCAT + "distribution", distribution)}
+        media = [m for d in distributions for m in self._iris(d, DCAT + "mediaType", DCT + "format")]
+        names = [n for d in distributions for n in self.literals(d, FM + "physicalName")]
+        return PortInfo(
+            iri, tail(iri), direction, self._first(iri, DCAT + "endpointURL"), next(iter(media), None),
+            next(iter(names), None), tuple(sorted(datasets | set(self._iris(iri, DCAT + "servesDataset")))),
+        )  # fmt: skip
+
+    def dataset(self, iri: str) -> DatasetInfo | None:
+        resource = self.resource(iri)
+        if resource is None or resource.kind is not Kind.DATASET:
+            return None
+        distributions = self._iris(iri, DCAT + "distribution")
+        ports = {p for d in distributions for p in self._iris(d, DCAT + "accessService")}
+        return DatasetInfo(
+            iri, self._product_of(iri), next(iter(self._iris(iri, SENSITIVITY)), None),
+            tuple(sorted(ports | set(self._subjects(DCAT + "servesDataset", iri)))),
+        )  # fmt: skip
+
+    def _product_of(self, iri: str) -> str | None:
+        return next((p.iri for p in self._registry.owners(iri) if self._granted(p, Need.READ)), None)
+
+    def columns(self, dataset: str, page: PageRequest) -> Page[ColumnInfo]:
+        """Columns by position, then name."""
+        found = []
+        for schema in self._iris(dataset, DCT + "conformsTo"):
+            for column in self._iris(schema, CSVW + "column"):
+                info = self.column(column)
+                if info is not None:
+                    found.append((_position(self.literals(column, FM + "position")), info))
+        found.sort(key=lambda pair: (pair[0], pair[1].name, pair[1].iri))
+        places = {info.iri: (place, info.name, info.iri) for place, info in found}
+        return self._cursors.page([info for _, info in found], lambda info: places[info.iri], page)
+
+    def column(self, iri: str) -> ColumnInfo | None:
+        said: dict[str, list[Term]] = defaultdict(list)
+        for _, predicate, value, _ in self._match(iri):
+            said[predicate].append(value)
+        if NamedNode(COLUMN) not in said[TYPE]:
+            return None
+
+        def first(predicate: str) -> Term | None:
+            return min(said[predicate], key=str, default=None)
+
+        name, datatype, classified = first(CSVW + "name"), first(CSVW + "datatype"), first(FM + "classification")
+        schemas = self._subjects(CSVW + "column", iri)
+        dataset = next((d for s in schemas for d in self._subjects(DCT + "conformsTo", s)), None)
+        required = {v.value for v in said[CSVW + "required"]}
+        return ColumnInfo(
+            iri, name.value if name else tail(iri),
+            (rdf.compact(datatype.value) or datatype.value) if datatype is not None else None,
+            "true" not in required and "1" not in required,
+            tuple(sorted(t.value for t in said[DCT + "subject"] if isinstance(t, NamedNode))),
+            classified.value if classified is not None else None, dataset, self._product_of(iri),
+        )  # fmt: skip
+
+    # -- concepts and parties --
+
+    def concept(self, iri: str) -> ConceptInfo | None:
+        resource = self.resource(iri)
+        if resource is None or resource.kind not in (Kind.DOMAIN, Kind.TERM):
+            return None
+        owners = self._iris(iri, DCT + "publisher", DCT + "creator", DPROD + "dataProductOwner")
+        return ConceptInfo(iri, tuple(self._broader(iri)), tuple(self._narrower(iri)), next(iter(owners), None))
+
+    def _broader(self, iri: str) -> list[str]:
+        return sorted({*self._iris(iri, SKOS + "broader"), *self._subjects(SKOS + "narrower", iri)})
+
+    def _narrower(self, iri: str) -> list[str]:
+        return sorted({*self._iris(iri, SKOS + "narrower"), *self._subjects(SKOS + "broader", iri)})
+
+    def party(self, iri: str) -> PartyInfo:
+        mail = next(iter(self._objects(iri, VCARD + "hasEmail") + self._objects(iri, FOAF + "mbox")), None)
+        return PartyInfo(iri, self.label(iri), mail.value.removeprefix("mailto:") if mail is not None else None)
+
+    def domains(self, parent: str | None, page: PageRequest) -> Page[str]:
+        """Domains by IRI: all, or the children of one."""
+        if parent is not None:
+            return self._cursors.page(self._narrower(parent), lambda iri: (iri,), page)
+        folder = self._catalog.iri_base + "domain/"
+        found = {v.value for _, _, v, _ in self._match(None, DPROD + "domain") if isinstance(v, NamedNode)}
+        found |= {s for s, _, _, p in self._match(None, TYPE, CONCEPT) if p is None and s.startswith(folder)}
+        return self._cursors.page(sorted(found), lambda iri: (iri,), page)
+
+    def glossary_terms(self, text: str | None, page: PageRequest) -> Page[str]:
+        """Concepts that are no domain, classification or status, by IRI; `text` must occur in label or description."""
+        domains = {v.value for _, _, v, _ in self._match(None, DPROD + "domain")}
+        excluded = (CLASSIFICATION, STATUS, self._catalog.iri_base + "domain/")
+        found = sorted(
+            s for s in {s for s, _, _, _ in self._match(None, TYPE, CONCEPT)}
+            if s not in domains and not s.startswith(excluded)
+        )  # fmt: skip
+        if text:
+            wanted = text.casefold()
+            found = [t for t in found if wanted in f"{self.label(t)}\n{self.description(t) or ''}".casefold()]
+        return self._cursors.page(found, lambda iri: (iri,), page)
+
+    # -- rules and vocabulary --
+
+    def vocabulary(self, prefix: str | None) -> tuple[TermInfo, ...]:
+        """Terms the vocabularies define, by IRI. `prefix` is a compact prefix (`dcat`) or a namespace."""
+        namespace = rdf.PREFIXES.get(prefix or "", prefix)
+        defined = {t.subject.value for t, graph in self._graph.match(None, TYPE) if graph == VOCABULARY}
+        return tuple(self.term(iri) for iri in sorted(defined) if namespace is None or iri.startswith(namespace))
+
+    def shapes(self, scope: ShapeScope | None, target: str | None) -> tuple[ShapeInfo, ...]:
+        found = (self.shape(rule.iri) for rule in self._catalog.rules.rules)
+        return tuple(
+            s for s in found
+            if s is not None and (scope is None or s.scope is scope) and (target is None or target in s.targets)
+        )  # fmt: skip
+
+    def shape(self, iri: str) -> ShapeInfo | None:
+        rule = self._catalog.rules.rule(iri)
+        if rule is None:
+            return None
+        severity = {"gate": Severity.VIOLATION, "gateWhenLive": Severity.VIOLATION, "warn": Severity.WARNING}
+        return ShapeInfo(
+            rule.iri, rule.label, severity.get(rule.mode.value, Severity.INFO), rule.targets,
+            ShapeScope(rule.scope.value), rule.domain, self._catalog.ruleset_digest,
+        )  # fmt: skip
+
+    def shape_rdf(self, iri: str, media_type: str) -> bytes:
+        return self._catalog.rules.rdf(iri, media_type)
+
+    # -- a product's document, history and conformance --
+
+    def statements(self, product: str) -> list[Triple]:
+        """The visible statements of a product's document, nothing added."""
+        by_iri = self._registry.by_iri
+        holder = by_iri.get(product)
+        if holder is None or not self._granted(holder, Need.DISCOVER):
+            return []
+        return [t for t in self._graph.graph(product) if self._triple_visible(holder, t)]
+
+    def _triple_visible(self, product: Product, triple: Triple) -> bool:
+        target = triple.object.value if isinstance(triple.object, NamedNode) else None
+        need = self._registry.statement_need(product, triple.subject.value, triple.predicate.value, target)
+        return self._granted(product, need) and (target is None or self._node_visible(target))
+
+    def rdf(self, product: str, media_type: str) -> bytes:
+        """The product's visible statements; blank nodes are blank nodes again."""
+        return rdf.serialize(rdf.unskolemize(self.statements(product), product), media_type)
+
+    def node_rdf(self, iri: str, media_type: str) -> bytes:
+        """The visible statements about any node."""
+        found = {Triple(NamedNode(s), NamedNode(p), v) for s, p, v, _ in self._match(iri)}
+        return rdf.serialize(found, media_type)
+
+    def etag(self, product: str, media_type: str) -> str:
+        """`"<revision>-<media>-<hash of the visible statements relative to the base>"`."""
+        revision = self._registry.by_iri[product].revision
+        return (
+            f'"{revision}-{media_type.split("/")[-1].replace("+", "-")}-{self._digest(self.statements(product))[:32]}"'
+        )
+
+    def _digest(self, triples: Iterable[Triple]) -> str:
+        text = rdf.canonical(triples).replace(f"<{self._catalog.iri_base}".encode(), b"<")
+        return hashlib.sha256(b"".join(sorted(text.splitlines(keepends=True)))).hexdigest()
+
+    def revisions(self, product: str, page: PageRequest) -> Page[Revision]:
+        """Revisions, newest first, with what each changed; those today's policy hides are left out."""
+        holder = self._registry.by_iri.get(product)
+        if holder is None or not self._granted(holder, Need.READ):
+            return self._cursors.page([], lambda r: (-r.number,), page)
+        found: list[Revision] = []
+        before: list[Triple] = []
+        for entry in reversed(self._catalog.journal.product_history(product, first=10_000)):
+            past = remember(entry)
+            if past.access is not None and not self._may_read(past.access):
+                before = []
+                continue
+            then = replace(holder, needs={**past.needs, **holder.needs})
+            after = [t for t in past.triples if self._was_visible(then, t)]
+            found.append(Revision(
+                entry.draft.revision, entry.draft.at, entry.draft.actor, past.version, self._digest(after),
+                statement_changes(before, after),
+            ))  # fmt: skip
+            before = after
+        found.reverse()
+        return self._cursors.page(found, lambda r: (-r.number,), page)
+
+    def _was_visible(self, then: Product, triple: Triple) -> bool:
+        """As `_triple_visible`, for a document of the past: its own nodes need not be there any more."""
+        target = triple.object.value if isinstance(triple.object, NamedNode) else None
+        need = self._registry.statement_need(then, triple.subject.value, triple.predicate.value, target)
+        own = target is not None and target.startswith((then.iri + "/", then.iri + "#"))
+        return self._granted(then, need) and (target is None or own or self._node_visible(target))
+
+    def _may_read(self, key: AccessKey) -> bool:
+        catalog = self._catalog
+        decision = catalog.access.decide(
+            self.subject, Action.READ_METADATA, key, channel=self._channel, now=catalog.clock()
+        )
+        return decision.allowed
+
+    def conformance(self, product: str) -> Report:
+        """The rules in force against the stored document. Judged as the steward; what names a node the reader cannot
+        see is left out."""
+        report = self._catalog.judge_stored(product)
+        holder = self._registry.by_iri[product]
+        if not self._granted(holder, Need.READ):
+            return replace(report, findings=())
+        kept = tuple(f for f in report.findings if self._finding_visible(f.focus, f.value))
+        return replace(report, findings=kept)
+
+    def _finding_visible(self, focus: str, value: str | None) -> bool:
+        return self._node_visible(focus) and (
+            value is None or not value.startswith("<") or self._node_visible(value[1:-1])
+        )
+
+    def report_rdf(self, report: Report, media_type: str) -> bytes:
+        return rdf.serialize(governance.report_graph(report), media_type)
+
+    def background(self, references: Iterable[str]) -> list[Triple]:
+        """What a submission may learn of the nodes it refers to: their types, where visible."""
+        return [
+            Triple(NamedNode(iri), NamedNode(TYPE), NamedNode(t)) for iri in sorted(references)
+            if self._node_visible(iri) for t in self.types(iri)
+        ]  # fmt: skip
+
+    # -- search, lineage, walks --
+
+    @property
+    def _visible(self) -> Grants:
+        return self._registry.visible(self._grants)
+
+    def search(
+        self, text: str | None, *, types: frozenset[str] | None, filter: ProductFilter | None, order: SearchOrder,
+        langs: Sequence[str] | None, page: PageRequest,
+    ) -> Found:  # fmt: skip
+        size = page_size(page)
+        visible = self._visible
+        slots = None if filter is None else self._registry.slots_of(self._filtered(filter))
+        after = None if page.after is None else _search_cursor(self._cursors.read(page.after))
+        query = SearchQuery(text, types, slots, None, order, tuple(langs or ()), size, after)
+        result = self._catalog.search.search(query, visible)
+        cursors = tuple(self._cursors.write(cursor) for cursor in result.cursors)
+        return Found(Page(result.hits, cursors, result.has_next, page.after is not None, result.total), result)
+
+    def lineage(
+        self, iri: str, *, direction: LineageDirection, depth: int, max_nodes: int, types: frozenset[str] | None
+    ) -> LineageResult:
+        """Lineage on the level of `iri`; see `LineageIndex.walk`."""
+        kept: Callable[[str], bool] | None = None
+        if types is not None:
+            kept = lambda node: bool(types.intersection(self.types(node)))  # noqa: E731
+        return self._catalog.lineage.walk(iri, None, direction, depth, max_nodes, self._visible, kept)
+
+    def _neighbours(self, node: str, predicates: frozenset[str] | None, direction: Direction) -> Iterable[PathStep]:
+        return [PathStep(node, r.predicate, r.direction, r.node) for r in self._relations(node, predicates, direction)]
+
+    def traverse(
+        self, start: Sequence[str], steps: Sequence[WalkStep], *, filter: ProductFilter | None, distinct: bool,
+        page: PageRequest,
+    ) -> tuple[Page[Walked], bool]:  # fmt: skip
+        """Walk step by step over visible statements. `filter` keeps ends that belong to a product that passes it."""
+        visible = [iri for iri in start if self.exists(iri)]
+        walk = walks.traverse(
+            visible, steps, self._neighbours, lambda iri: set(self.types(iri)), distinct=distinct, limit=WALK_BUDGET
+        )
+        items = list(walk.items)
+        if filter is not None:
+            kept = {p.iri for p in self._filtered(filter)}
+            items = [w for w in items if any(o.iri in kept for o in self._registry.owners(w.node))]
+        items.sort(key=_walk_key)
+        return self._cursors.page(items, _walk_key, page), walk.truncated
+
+    def paths(
+        self, start: str, end: str, *, predicates: frozenset[str] | None, direction: Direction, max_length: int, k: int
+    ) -> list[tuple[PathStep, ...]]:
+        """The `k` shortest ways from one node to another, none through a hidden node."""
+        if not self.exists(start) or not self.exists(end):
+            return []
+        found = walks.shortest_paths(
+            start, end, self._neighbours, predicates=predicates, direction=direction, max_length=max_length, k=k,
+            budget=WALK_BUDGET,
+        )  # fmt: skip
+        return list(found.items)
+
+    def crosses_domains(self, walked: Walked) -> tuple[str, ...]:
+        """The domains of the products along a walk, first to last, each once."""
+        nodes = [walked.path[0].source, *(step.target for step in walked.path)] if walked.path else [walked.node]
+        found: dict[str, None] = {}
+        for node in nodes:
+            product = self._product_of(node)
+            if product is not None:
+                found |= dict.fromkeys(self._iris(product, DPROD + "domain"))
+        return tuple(found)
+
+
+def _is_iri(text: str) -> bool:
+    return bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[^\\s<>\"{}|^`\\\\]+$", text))
+
+
+def _lang_rank(lang: str | None, langs: tuple[str, ...]) -> int:
+    """0 for the language liked best; untagged comes after those asked for, other languages last."""
+    if lang is None:
+        return len(langs)
+    tag = lang.lower()
+    for rank, wanted in enumerate(langs):
+        if tag == wanted.lower() or tag.startswith(wanted.lower() + "-"):
+            return rank
+    return len(langs) + 1
+
+
+def _position(stated: list[str]) -> float:
+    return float(stated[0]) if stated and stated[0].isdigit() else float("inf")
+
+
+def _walk_key(walked: Walked) -> tuple[str | float, ...]:
+    steps = [part for step in walked.path for part in (step.source, step.predicate, step.direction.value, step.target)]
+    return (float(len(walked.path)), *steps, walked.node)
+
+
+def _search_cursor(key: tuple[str | float, ...]) -> tuple[float | str, str]:
+    if len(key) != 2 or not isinstance(key[1], str):
+        raise InputError("the cursor belongs to another list", remedy="Use one from pageInfo or an edge")
+    return key[0], key[1]

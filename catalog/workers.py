@@ -1,0 +1,161 @@
+"""Killable child processes: where untrusted input meets a native parser, a regex or a policy.
+
+A `Pool` runs module-level functions in children. A call that outlives its time or kills its child costs that child
+alone: it is replaced, and the caller gets `WorkerFailed`. Children end with their parent, even when stuck in native
+code: each holds the read end of a pipe nobody writes to, and the kernel signals it when the parent's end closes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any, ParamSpec, TypeVar
+
+from fairmesh.catalog.errors import WorkerFailed
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_BOOT = """
+import sys
+for name in sys.argv[3:]:
+    __import__(name)
+from fairmesh.catalog.workers import serve
+serve(int(sys.argv[1]), int(sys.argv[2]))
+"""
+
+
+def serve(calls_fd: int, life_fd: int) -> None:
+    """The life of a child: answer calls until the parent closes its end of the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when we stop
+    signal.signal(signal.SIGIO, signal.SIG_DFL)  # the default action ends the process
+    fcntl.fcntl(life_fd, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(life_fd, fcntl.F_SETFL, fcntl.fcntl(life_fd, fcntl.F_GETFL) | os.O_ASYNC)
+    calls = Connection(calls_fd)
+    sys.path[:] = calls.recv()
+    warm_up = calls.recv()
+    if warm_up is not None:
+        warm_up()
+    while True:
+        try:
+            function, args = calls.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            answer = (True, function(*args))
+        except Exception as error:
+            answer = (False, error)
+        try:
+            calls.send(answer)
+        except (BrokenPipeError, OSError):
+            return
+        except Exception as error:  # the answer does not pickle
+            calls.send((False, WorkerFailed(f"{function.__qualname__}: {error!r}")))
+
+
+class _Worker:
+    # a fresh interpreter, not a fork and not multiprocessing's spawn: nothing of the parent's main module or of the
+    # native libraries it loaded gets into the child, some of which do not bear each other's company
+    def __init__(self, warm_up: Callable[[], object] | None, first_imports: tuple[str, ...]) -> None:
+        self.calls, theirs = Pipe()
+        life, self._life = os.pipe()
+        fds = (theirs.fileno(), life)
+        command = [sys.executable, "-c", _BOOT, *map(str, fds), *first_imports]
+        self.process = subprocess.Popen(command, pass_fds=fds, stdin=subprocess.DEVNULL)
+        theirs.close()
+        os.close(life)
+        self.calls.send(sys.path)
+        self.calls.send(warm_up)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.calls.close()
+        os.close(self._life)
+
+
+class Pool:
+    """At most `size` children, started on first use; safe to call from any thread.
+
+    `warm_up` is a module-level function each child runs before its first call (compiled rules, say);
+    `first_imports` are modules it imports before anything else.
+    """
+
+    def __init__(
+        self, size: int, *, warm_up: Callable[[], object] | None = None, first_imports: tuple[str, ...] = ()
+    ) -> None:
+        self.size = size
+        self._first_imports = first_imports
+        self._warm_up = warm_up
+        self._seats: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
+        for _ in range(size):
+            self._seats.put(None)
+        self._alive: set[_Worker] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def call(self, function: Callable[P, R], *args: Any, timeout: float) -> R:
+        """Run `function(*args)` in a child. `timeout` is in seconds, counted from when a child is free.
+
+        Raises what the function raised, or `WorkerFailed` when the child died or was killed for being late.
+        """
+        worker = self._seats.get()
+        try:
+            if worker is None:
+                worker = self._start()
+            try:
+                worker.calls.send((function, args))
+                if not worker.calls.poll(timeout):
+                    raise WorkerFailed(f"{function.__qualname__} took longer than {timeout:g} s and was stopped")
+                ok, answer = worker.calls.recv()
+            except WorkerFailed:
+                self._discard(worker)
+                worker = None
+                raise
+            except (EOFError, OSError) as error:
+                self._discard(worker)
+                worker = None
+                raise WorkerFailed(f"the process running {function.__qualname__} died") from error
+        finally:
+            self._seats.put(worker)
+        if ok:
+            result: R = answer
+            return result
+        raise answer
+
+    def start(self) -> None:
+        """Start every child now, so that the first call does not wait for one."""
+        seats = [self._seats.get() for _ in range(self.size)]
+        for worker in seats:
+            self._seats.put(worker or self._start())
+
+    def close(self) -> None:
+        """End the children. Calls under way fail with `WorkerFailed`."""
+        with self._lock:
+            self._closed = True
+            alive, self._alive = self._alive, set()
+        for worker in alive:
+            worker.kill()
+
+    def _start(self) -> _Worker:
+        with self._lock:
+            if self._closed:
+                raise WorkerFailed("the worker pool is closed")
+            worker = _Worker(self._warm_up, self._first_imports)
+            self._alive.add(worker)
+        return worker
+
+    def _discard(self, worker: _Worker) -> None:
+        with self._lock:
+            known = worker in self._alive
+            self._alive.discard(worker)
+        if known:
+            worker.kill()

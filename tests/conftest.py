@@ -1,0 +1,24 @@
+"""Fixtures every suite shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real metadata and conformance suites that lies beside a development checkout.
+
+    A user's machine does not have it: tests that read it are skipped there. In CI its absence is an error.
+    """
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        if os.environ.get("CI"):
+            pytest.fail("../shared is missing in CI")
+        pytest.skip("real metadata (../shared) is not beside this checkout")
+    return folder

@@ -1,0 +1,205 @@
+"""The served GraphQL schema is the published contract, less what is not built yet, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from graphql import (
+    GraphQLArgument,
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLInputField,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    GraphQLSchema,
+    build_schema,
+    is_specified_directive,
+    is_specified_scalar_type,
+    print_ast,
+)
+
+from fairmesh.api.schema import execution
+
+LEFT_OUT = {
+    # FAIR assessment
+    "DataProduct.fair": "FAIR assessment is not built",
+    "FairAssessment": "FAIR assessment is not built",
+    "FairIndicator": "FAIR assessment is not built",
+    "FairBasis": "FAIR assessment is not built",
+    "FacetField.FAIR_BAND": "FAIR assessment is not built",
+    "SearchOrder.FAIR_SCORE": "FAIR assessment is not built",
+    "ProductFilter.fairAtLeast": "FAIR assessment is not built",
+    "ValidatePayload.fair": "FAIR assessment is not built",
+    # conformance of the whole mesh, kept up to date
+    "ProductFilter.conforms": "conformance is computed per product, not indexed",
+    "FacetField.CONFORMS": "conformance is computed per product, not indexed",
+    "Query.governance": "mesh-wide reports are not built",
+    "GovernanceReport": "mesh-wide reports are not built",
+    "GovernanceRow": "mesh-wide reports are not built",
+    # waivers
+    "ValidationResult.waivedUntil": "waivers are not built",
+    "RegisterInput.waivers": "waivers are not built",
+    # time travel
+    "Query.dataProduct(revision)": "reading the past is not built",
+    "Query.dataProduct(asOf)": "reading the past is not built",
+    "LineageInput.asOf": "reading the past is not built",
+    "Lineage.asOf": "reading the past is not built",
+    "TraversalInput.asOf": "reading the past is not built",
+    # lineage of columns and runs
+    "LineageInput.columns": "column lineage is not built",
+    "LineageEdge.columns": "column lineage is not built",
+    "ColumnLineage": "column lineage is not built",
+    "Column.lineage": "column lineage is not built",
+    "LineageEdge.run": "runs (OpenLineage) are not built",
+    "LineageEdge.validFrom": "runs (OpenLineage) are not built",
+    "LineageEdge.validUntil": "runs (OpenLineage) are not built",
+    "ValidatePayload.breaks": "the impact of a change is not computed yet",
+    # access beyond the caller's own
+    "Query.policies": "publishing policies is not built",
+    "Policy": "publishing policies is not built",
+    "Query.decide": "deciding for others is not built",
+    # the rest
+    "RegisterInput.idempotencyKey": "registering is idempotent by content; keys are not kept",
+    "Query.sparql": "SPARQL is not served",
+    "SparqlResult": "SPARQL is not served",
+    "SparqlTerm": "SPARQL is not served",
+    "Query.rateLimit": "rates are not limited",
+    "RateLimit": "rates are not limited",
+    "Mutation.proposeShapes": "publishing rules is not built",
+    "ShapeImpactPayload": "publishing rules is not built",
+    "Mutation.subscribeWebhook": "webhooks are not built",
+    "WebhookInput": "webhooks are not built",
+    "Webhook": "webhooks are not built",
+    "WebhookPayload": "webhooks are not built",
+    "Subscription": "subscriptions are not built",
+    "Change": "subscriptions are not built",
+    "ChangeKind": "subscriptions are not built",
+}
+OTHER_WORDS = {
+    "Query.dataProduct": "says nothing of revisions and moments, which are left out",
+    "ValidationResult.fix": "has no words in the contract",
+}
+"""Elements whose description is not the contract's."""
+
+
+@pytest.fixture(scope="module")
+def contract(shared: Path) -> GraphQLSchema:
+    return build_schema((shared / "contract" / "fairmesh.graphql").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def served() -> GraphQLSchema:
+    return build_schema(execution.build_schema().as_str())
+
+
+def _fields(kind: GraphQLNamedType) -> dict[str, GraphQLField | GraphQLInputField]:
+    if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType | GraphQLInputObjectType):
+        return dict(kind.fields)
+    return {}
+
+
+def _types(schema: GraphQLSchema) -> Iterator[GraphQLNamedType]:
+    for name, kind in schema.type_map.items():
+        if not name.startswith("__") and not is_specified_scalar_type(kind):
+            yield kind
+
+
+def _value(element: GraphQLArgument | GraphQLInputField) -> str:
+    node = element.ast_node
+    default = node.default_value if node is not None else None
+    return f"{element.type}" + (f" = {print_ast(default)}" if default is not None else "")
+
+
+def _elements(schema: GraphQLSchema) -> dict[str, str]:
+    """Every element of a schema by its name (Type, Type.field, Type.field(arg), Enum.VALUE), and what it is."""
+    found: dict[str, str] = {}
+    for kind in _types(schema):
+        found[kind.name] = type(kind).__name__
+        if isinstance(kind, GraphQLScalarType):
+            found[kind.name] += f" {kind.specified_by_url}"
+        if isinstance(kind, GraphQLInputObjectType) and kind.is_one_of:
+            found[kind.name] += " @oneOf"
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
+            found[kind.name] += " implements " + " & ".join(sorted(i.name for i in kind.interfaces))
+        if isinstance(kind, GraphQLEnumType):
+            found |= {f"{kind.name}.{value}": "value" for value in kind.values}
+        for name, field in _fields(kind).items():
+            place = f"{kind.name}.{name}"
+            if isinstance(field, GraphQLInputField):
+                found[place] = _value(field)
+                continue
+            found[place] = str(field.type)
+            found |= {f"{place}({arg})": _value(argument) for arg, argument in field.args.items()}
+    return found
+
+
+def _descriptions(schema: GraphQLSchema) -> dict[str, str]:
+    found = {kind.name: kind.description for kind in _types(schema)}
+    for kind in _types(schema):
+        found |= {f"{kind.name}.{name}": field.description for name, field in _fields(kind).items()}
+    return {name: text for name, text in found.items() if text}
+
+
+def _directives(schema: GraphQLSchema) -> set[tuple[str, str]]:
+    found = set()
+    for kind in _types(schema):
+        elements = {kind.name: kind, **{f"{kind.name}.{name}": field for name, field in _fields(kind).items()}}
+        for name, element in elements.items():
+            for directive in (element.ast_node.directives or ()) if element.ast_node else ():
+                arguments = {a.name.value: print_ast(a.value) for a in directive.arguments or ()}
+                arguments = {k: v for k, v in arguments.items() if (k, v) != ("inverse", "false")}
+                found.add((name, f"@{directive.name.value}{sorted(arguments.items())}"))
+    return found
+
+
+def _left_out(name: str) -> bool:
+    parts = [name, name.partition("(")[0], name.partition("(")[0].partition(".")[0]]
+    return any(part in LEFT_OUT for part in parts)
+
+
+def test_served_is_the_contract_less_what_is_listed(contract: GraphQLSchema, served: GraphQLSchema) -> None:
+    promised = {name: kind for name, kind in _elements(contract).items() if not _left_out(name)}
+    assert _elements(served) == promised
+
+
+def test_what_is_left_out_is_in_the_contract(contract: GraphQLSchema) -> None:
+    assert set(LEFT_OUT) <= set(_elements(contract))
+
+
+def test_costs_and_rdf_terms_are_published(contract: GraphQLSchema, served: GraphQLSchema) -> None:
+    promised = {entry for entry in _directives(contract) if not _left_out(entry[0])}
+    assert promised
+    missing = promised - _directives(served)
+    assert not missing
+
+
+def test_directive_definitions(contract: GraphQLSchema, served: GraphQLSchema) -> None:
+    def definitions(schema: GraphQLSchema) -> dict[str, str]:
+        own = [d for d in schema.directives if not is_specified_directive(d)]
+        return {
+            d.name: f"{sorted((name, _value(a)) for name, a in d.args.items())} {sorted(l.name for l in d.locations)}"
+            for d in own
+        }
+
+    assert definitions(served) == definitions(contract)
+
+
+def test_words_are_the_contracts(contract: GraphQLSchema, served: GraphQLSchema) -> None:
+    ours = _descriptions(served)
+    for name, text in _descriptions(contract).items():
+        if not _left_out(name) and name not in OTHER_WORDS:
+            assert ours.get(name) == text, name
+
+
+def test_every_list_field_that_pages_has_a_cost() -> None:
+    schema = execution.build_schema()._schema
+    weights = execution.weights(schema)
+    for kind in _types(schema):
+        for name, field in _fields(kind).items():
+            if isinstance(field, GraphQLField) and "after" in field.args and kind.name != "ValidationReport":
+                assert "first" in weights[kind.name, name].slicing
