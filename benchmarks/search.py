@@ -30,7 +30,9 @@ class Mesh:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        self.words = sorted({"".join(self.random.choices(SYLLABLES, k=self.random.randint(1, 4))) for _ in range(60_000)})
+        self.words = sorted(
+            {"".join(self.random.choices(SYLLABLES, k=self.random.randint(1, 4))) for _ in range(60_000)}
+        )
         self.random.shuffle(self.words)
         self.steps = list(itertools.accumulate(1 / (rank + 10) for rank in range(len(self.words))))
 
@@ -61,7 +63,8 @@ class Mesh:
         product = self.product(number)
         parts = [("Dataset", f"/data{n}", Need.READ, None) for n in range(3)]
         parts += [
-            ("Column", f"/data{n % 3}/column/{n}", column_need(None if n % 5 else "confidential"), "en") for n in range(20)
+            ("Column", f"/data{n % 3}/column/{n}", column_need(None if n % 5 else "confidential"), "en")
+            for n in range(20)
         ]
         return [product] + [
             SearchDocument(
@@ -110,7 +113,9 @@ def reads(index: Index, mesh: Mesh, count: int) -> None:
         result.facets(FACETS, 10)
         return result.total
 
-    print(f"{'query, top 20 with 3 facets':34}{'hits':>9}{'all ms':>9}{'scope/all':>11}{'filter/all':>12}{'no facets':>11}")
+    print(
+        f"{'query, top 20 with 3 facets':34}{'hits':>9}{'all ms':>9}{'scope/all':>11}{'filter/all':>12}{'no facets':>11}"
+    )
     for name, text in queries.items():
         ended = None if text is None else text + ("" if "typed" in name else " ")
         query = SearchQuery(ended)

@@ -46,7 +46,7 @@ from fairmesh.catalog.policyfiles import (
 from fairmesh.catalog.workers import Pool
 
 __all__ = [
-    "Access", "EmbeddedEngine", "Engine", "OpaEngine", "PolicySet", "Scope", "open_engine", "run_policy_tests",
+    "Access", "EmbeddedEngine", "Engine", "OpaEngine", "PolicySet", "Scope", "open_engine", "run_policy_cases",
 ]  # fmt: skip
 
 MAX_CHUNK_RESOURCES = 80
@@ -176,22 +176,30 @@ class EmbeddedEngine:
         seat.ready = True
 
 
-def run_policy_tests(folder: Path = POLICIES) -> dict[str, bool]:
-    """Run the `test_*` rules of every `*_test.rego` below `folder` in the embedded engine: name -> passed."""
-    files = read_modules(folder)
-    entries = []
-    for path, body in files.items():
-        package = re.search(rb"(?m)^package\s+([\w.]+)", body)
-        if package is not None and path.endswith("_test.rego"):
-            names = re.findall(rb"(?m)^(test_\w+)", body)
-            entries += [f"{package[1].decode().replace('.', '/')}/{name.decode()}" for name in names]
-    pool = Pool(1, first_imports=("regopy",))
+def run_policy_cases(folder: Path = POLICIES) -> dict[str, bool]:
+    """Run the cases of every `cases_test.rego` below `folder` in the embedded engine: name -> passed.
+
+    Such a file holds `cases`, an object of name -> {"input": ..., "answer": ...}, in a package of its own; the answer
+    is the whole decision on the input's one resource, `r`. OPA runs the same cases by a rule of its tests.
+    """
+    files = {path: body for path, body in read_modules(folder).items() if not path.endswith("_test.rego")}
+    tables = {path: body for path, body in read_modules(folder).items() if path.endswith("cases_test.rego")}
+    passed: dict[str, bool] = {}
+    pool = Pool(1)
     try:
-        pool.call(_compile, files, entries, timeout=START_SECONDS)
-        answers = {entry: pool.call(_evaluate, "{}", entry, timeout=START_SECONDS) for entry in entries}
+        for path, body in tables.items():
+            package = re.search(r"(?m)^package\s+([\w.]+)", body.decode())
+            entry = f"{package[1].replace('.', '/')}/cases" if package else ""
+            pool.call(_compile, files | {path: body}, (ENTRY, entry), timeout=START_SECONDS)
+            ok, cases = pool.call(_evaluate, "{}", entry, timeout=START_SECONDS)
+            if not ok or not isinstance(cases, dict):
+                raise ConfigError(f"{path} has no cases: {cases}", remedy="Define `cases` as an object.")
+            for name, case in cases.items():
+                answer = pool.call(_evaluate, _json(case["input"]), timeout=START_SECONDS)
+                passed[f"{path}: {name}"] = answer == (True, {"r": case["answer"]})
     finally:
         pool.close()
-    return {entry: answer == (True, True) and answer[1] is True for entry, answer in answers.items()}
+    return passed
 
 
 _MAX_ANSWER_BYTES = 1024 * 1024

@@ -339,7 +339,8 @@ class Catalog:
             detail = {"created": product.created_at.isoformat(), "reason": reason, "replaced_by": replaced_by,
                       "at": at.isoformat() if at else None}  # fmt: skip
             draft = Draft(
-                EntryKind.RETIRE, product.iri, product.key, product.revision + 1, b"", "", b"", subject.id, self.clock(),
+                EntryKind.RETIRE, product.iri, product.key, product.revision + 1, b"", "", b"", subject.id,
+                self.clock(),
                 self.ruleset_digest, self.policy_digest, {k: v for k, v in detail.items() if v is not None},
             )  # fmt: skip
             self._append([draft])
@@ -508,7 +509,8 @@ class Catalog:
         created = stored.created_at if stored is not None else now
         return Draft(
             EntryKind.REGISTER, document.product, document.key, approved.base + 1, document.nquads, document.media_type,
-            approved.submitted, approved.actor, now, approved.ruleset, approved.policy, {"created": created.isoformat()},
+            approved.submitted, approved.actor, now, approved.ruleset, approved.policy,
+            {"created": created.isoformat()},
         )  # fmt: skip
 
     def _append(self, drafts: list[Draft]) -> None:

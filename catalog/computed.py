@@ -64,6 +64,28 @@ class Computed:
     value: _Term
 
 
+class Sources:
+    """Finds the document's statements behind a validation result about computed ones."""
+
+    def __init__(self, statements: Iterable[Computed]) -> None:
+        self._found: dict[tuple[str, str], list[Computed]] = {}
+        for statement in statements:
+            predicate = statement.triple.predicate.value
+            for end in (rdf.iri_of(statement.triple.subject) or "", str(statement.triple.object)):
+                self._found.setdefault((predicate, end), []).append(statement)
+
+    def behind(self, path: str, value: str | None, focus: str) -> Iterator[tuple[str, str]]:
+        """Predicates and values (N-Triples) for a result whose path is, or ends in, a computed predicate.
+
+        `path` and `value` are as in `model.Finding`; a result without a value stands for all values of the focus.
+        """
+        simple = path.startswith(PREFIX)
+        predicate = path if simple else path.rpartition("<")[2].removesuffix(">")
+        for statement in self._found.get((predicate, focus if value is None else value), ()):
+            if not simple or rdf.iri_of(statement.triple.subject) == focus:
+                yield statement.predicate, str(statement.value)
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What computation may look at: the document's statements, the product's IRI, its own nodes, the mesh's base."""
@@ -124,8 +146,11 @@ def _duplicate_names(facts: Facts) -> Iterator[Computed]:
 
 def _unknown_keys(facts: Facts) -> Iterator[Computed]:
     """`schema fm:computedUnknownKey`: a name in `csvw:primaryKey` (comma-separated) that none of its columns has."""
+    names: dict[_Term, set[str]] = {}
     for schema, key in facts.index.pairs[_CSVW + "primaryKey"]:
-        known = set(_names(facts, schema))
+        if schema not in names:
+            names[schema] = set(_names(facts, schema))
+        known = names[schema]
         if isinstance(key, Literal):
             for name in dict.fromkeys(part.strip() for part in key.value.split(",")):
                 if name not in known:
@@ -152,8 +177,9 @@ def _dates(facts: Facts) -> Iterator[Computed]:
             if span[0] > facts.now + timedelta(days=1):
                 yield _text(subject, "FutureDate", text, predicate, value)
     for subject, found in spans.items():
+        first_end = min((end for _, _, end in found.get(_DCT + "modified", ())), default=_LAST)
         for issued, start, _ in found.get(_DCT + "issued", ()):
-            if any(start >= end for _, _, end in found.get(_DCT + "modified", ())):
+            if start >= first_end and _DCT + "modified" in found:
                 yield _text(subject, "DateDisorder", issued.value, _DCT + "issued", issued)
 
 

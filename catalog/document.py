@@ -22,6 +22,7 @@ from fairmesh.catalog.rdf import (
     Literal,
     NamedNode,
     Positions,
+    Quad,
     Triple,
     canonical,
     compact,
@@ -58,9 +59,13 @@ _SHARED_PREDICATES = frozenset(
 )
 _OTHER_PREDICATES = frozenset({TYPE, *TITLES})
 
-OWNING = frozenset(
-    DPROD + p for p in ("outputDataset", "outputPort", "inputPort")
-) | {DCT + "hasPart", DCAT + "distribution", DCAT + "accessService", DCT + "conformsTo", CSVW + "column"}  # fmt: skip
+OWNING = frozenset(DPROD + p for p in ("outputDataset", "outputPort", "inputPort")) | {
+    DCT + "hasPart",
+    DCAT + "distribution",
+    DCAT + "accessService",
+    DCT + "conformsTo",
+    CSVW + "column",
+}
 _INVERSES = {DPROD + "isDistributionOf": DCAT + "distribution", DPROD + "isAccessServiceOf": DCAT + "accessService"}
 _RESERVED = (
     *(iri for prefix, iri in PREFIXES.items() if prefix != "schema"),
@@ -73,16 +78,34 @@ _AXIOM_FREE = frozenset(
 )
 
 DISCOVER_PREDICATES = frozenset(
-    {TYPE, DCT + "identifier", DCT + "title", DPROD + "domain", DPROD + "dataProductOwner", DPROD + "lifecycleStatus",
-     DCAT + "version", DCT + "issued", DCT + "modified", DCAT + "contactPoint"}
-)  # fmt: skip
+    {
+        TYPE,
+        DCT + "identifier",
+        DCT + "title",
+        DPROD + "domain",
+        DPROD + "dataProductOwner",
+        DPROD + "lifecycleStatus",
+        DCAT + "version",
+        DCT + "issued",
+        DCT + "modified",
+        DCAT + "contactPoint",
+    }
+)
 """What a product says of itself to readers who may discover but not read it: enough to find it and ask for access."""
 
 _STATUS_WORDS = {
     **{word: word for word in STATUSES},
-    "proposed": "ideation", "draft": "design", "development": "build", "test": "build", "testing": "build",
-    "active": "consume", "production": "consume", "released": "consume", "sunset": "deprecated", "retire": "deprecated",
-}  # fmt: skip
+    "proposed": "ideation",
+    "draft": "design",
+    "development": "build",
+    "test": "build",
+    "testing": "build",
+    "active": "consume",
+    "production": "consume",
+    "released": "consume",
+    "sunset": "deprecated",
+    "retire": "deprecated",
+}
 """Status words of DPROD's example scheme and of ODCS/ODPS, and what they are called here."""
 _STATUS_ALIAS = "https://ekgf.github.io/dprod/data/lifecycle-status/"
 
@@ -121,13 +144,14 @@ def read(data: bytes, media_type: str | None, iri_base: str, limits: Limits = DE
     return _Reader(iri_base, places).read([_unnamed(quad) for quad in parsed.quads], parsed.media_type)
 
 
-def _unnamed(quad: object) -> Triple:
-    if not isinstance(quad.graph_name, DefaultGraph):  # type: ignore[attr-defined]
+def _unnamed(quad: Quad) -> Triple:
+    if not isinstance(quad.graph_name, DefaultGraph):
         raise InvalidDocument(
-            f"the document has a named graph {quad.graph_name}", code="named-graph",  # type: ignore[attr-defined]
+            f"the document has a named graph {quad.graph_name}",
+            code="named-graph",
             remedy="State everything in the default graph: fairmesh names the graph after the product",
-        )  # fmt: skip
-    return quad.triple  # type: ignore[attr-defined, no-any-return]
+        )
+    return quad.triple
 
 
 class _Reader:
@@ -171,9 +195,12 @@ class _Reader:
         if len(found) > 1:
             second = sorted(str(s) for s in found)[1]
             raise self.refuse(
-                "several-products", f"the document describes {len(found)} data products; {second} is the second",
-                "Send one document for each product", second.strip("<>"), TYPE,
-            )  # fmt: skip
+                "several-products",
+                f"the document describes {len(found)} data products; {second} is the second",
+                "Send one document for each product",
+                second.strip("<>"),
+                TYPE,
+            )
         product = found.pop()
         if not isinstance(product, NamedNode):
             raise self.refuse(
@@ -183,21 +210,29 @@ class _Reader:
 
     def _key(self, triples: list[Triple], product: str) -> str:
         stated = sorted(
-            t.object.value for t in triples
+            t.object.value
+            for t in triples
             if t.subject.value == product and t.predicate.value == DCT + "identifier" and isinstance(t.object, Literal)
-        )  # fmt: skip
+        )
         if product.startswith(self.base):
             key = product[len(self.base) :]
         elif len(stated) == 1:
             key = stated[0]
         else:
             raise self.refuse(
-                "bad-key", f"the product has {len(stated)} keys", 'State one: dct:identifier "domain.name"', product, DCT + "identifier"
-            )  # fmt: skip
+                "bad-key",
+                f"the product has {len(stated)} keys",
+                'State one: dct:identifier "domain.name"',
+                product,
+                DCT + "identifier",
+            )
         if not KEY.fullmatch(key):
             raise self.refuse(
-                "bad-key", f"{key!r} is not a product key", "A key is `domain.name`: letters, digits, '-' and '_', parted by dots", product
-            )  # fmt: skip
+                "bad-key",
+                f"{key!r} is not a product key",
+                "A key is `domain.name`: letters, digits, '-' and '_', parted by dots",
+                product,
+            )
         return key
 
     def _check(self, triple: Triple, own: set[str]) -> None:
@@ -206,9 +241,12 @@ class _Reader:
         word = compact(predicate) or f"<{predicate}>"
         if subject.startswith(_RESERVED):
             raise self.refuse(
-                "reserved-namespace", f"<{subject}> is a term of a vocabulary; documents do not describe it",
-                "Propose the change to the governance team's vocabulary", subject, predicate,
-            )  # fmt: skip
+                "reserved-namespace",
+                f"<{subject}> is a term of a vocabulary; documents do not describe it",
+                "Propose the change to the governance team's vocabulary",
+                subject,
+                predicate,
+            )
         if (predicate.startswith(_AXIOM_NAMESPACES) and predicate not in _AXIOM_FREE) or (
             kind is not None and (kind.startswith(_AXIOM_NAMESPACES) or kind == RDF + "Property")
         ):
@@ -229,20 +267,28 @@ class _Reader:
         if not subject.startswith(self.base):
             if predicate not in _OTHER_PREDICATES:
                 raise self.refuse(
-                    "other-node", f"{word} about <{subject}>, which is not part of this product",
-                    "Keep type and label, or link it to the product by dataset, part, port, distribution, service, schema or column",
-                    subject, predicate,
-                )  # fmt: skip
+                    "other-node",
+                    f"{word} about <{subject}>, which is not part of this product",
+                    "Keep type and label, or make it part: dataset, port, distribution, service, schema, column",
+                    subject,
+                    predicate,
+                )
         elif not subject[len(self.base) :].startswith(SHARED):
             raise self.refuse(
-                "foreign-node", f"<{subject}> is not a node of this product", "Describe it in the document of the product it belongs to",
-                subject, predicate,
-            )  # fmt: skip
+                "foreign-node",
+                f"<{subject}> is not a node of this product",
+                "Describe it in the document of the product it belongs to",
+                subject,
+                predicate,
+            )
         elif predicate not in _SHARED_PREDICATES:
             raise self.refuse(
-                "shared-node", f"{word} about the shared node <{subject}>",
-                "Documents give shared nodes a type, label, definition and e-mail; the rest comes from vocabularies", subject, predicate,
-            )  # fmt: skip
+                "shared-node",
+                f"{word} about the shared node <{subject}>",
+                "Documents give shared nodes a type, label, definition and e-mail; the rest comes from vocabularies",
+                subject,
+                predicate,
+            )
 
     # -- normal form --
 
@@ -261,9 +307,12 @@ class _Reader:
             known = _STATUS_WORDS.get(word)
             if known == "retired":
                 raise self.refuse(
-                    "reserved-status", "a product is not registered as retired", "Use `DELETE /products/{key}` or the retire mutation",
-                    t.subject.value, predicate,
-                )  # fmt: skip
+                    "reserved-status",
+                    "a product is not registered as retired",
+                    "Use `DELETE /products/{key}` or the retire mutation",
+                    t.subject.value,
+                    predicate,
+                )
             if known and t.object.value != STATUS + known:
                 return Triple(t.subject, t.predicate, NamedNode(STATUS + known))
         return t
@@ -321,7 +370,7 @@ def tail(iri: str) -> str:
 
 
 def own_nodes(triples: Iterable[Triple], product: str, iri_base: str) -> set[str]:
-    """The nodes a document may describe: the product, IRIs below it, and IRIs outside the mesh that it links as part."""
+    """The nodes a document may describe: the product, IRIs below it, and outside IRIs that it links as parts."""
     below = (product + "/", product + "#")
     foreign = (iri_base, *_RESERVED)
     links: dict[str, list[str]] = defaultdict(list)
@@ -368,9 +417,12 @@ class Statements:
     def texts(self, subject: str, *predicates: str) -> list[tuple[str, str, str]]:
         """(predicate, text, language or "") of literals, in the order of `predicates`, then sorted."""
         return [
-            (p, text, lang) for p in predicates
-            for text, lang in sorted((o.value, o.language or "") for o in self.objects(subject, p) if isinstance(o, Literal))
-        ]  # fmt: skip
+            (p, text, lang)
+            for p in predicates
+            for text, lang in sorted(
+                (o.value, o.language or "") for o in self.objects(subject, p) if isinstance(o, Literal)
+            )
+        ]
 
     def datasets(self, product: str) -> list[str]:
         return self.iris(product, DPROD + "outputDataset", DCT + "hasPart")

@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Protocol
 
 import rdflib
 from pyshacl.constraints import CONSTRAINT_PARAMETERS_MAP
+from pyshacl.constraints.core.other_constraints import ClosedConstraintComponent
 from pyshacl.errors import (
     ConstraintLoadError,
     ConstraintLoadWarning,
@@ -212,8 +213,17 @@ class _Terse:
         return []
 
 
+class _Closed(_Terse, ClosedConstraintComponent):
+    """Is not bothered by what the engine adds."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        self.ignored_props.update(rdflib.URIRef(iri) for iri in computed.PREDICATES)
+
+
 _CONSTRAINTS: Mapping[Any, Any] = {
-    parameter: type(kind.__name__, (_Terse, kind), {}) for parameter, kind in CONSTRAINT_PARAMETERS_MAP.items()
+    parameter: _Closed if kind is ClosedConstraintComponent else type(kind.__name__, (_Terse, kind), {})
+    for parameter, kind in CONSTRAINT_PARAMETERS_MAP.items()
 }
 
 
@@ -346,7 +356,11 @@ def conformance(data: Iterable[Triple], shapes: Iterable[Triple]) -> list[Result
             raise InputError(f"the shapes cannot be used: {error}", remedy="Correct them", code="rule-set") from error
 
 
-_ENGINE_ERRORS = (ShapeLoadError, ConstraintLoadError, ConstraintLoadWarning, ReportableRuntimeError, ValidationFailure)
+_ENGINE_ERRORS = (
+    ShapeLoadError, ConstraintLoadError, ConstraintLoadWarning, ReportableRuntimeError, ValidationFailure,
+    ArithmeticError, AssertionError, LookupError, TypeError, ValueError, re.error,
+)  # fmt: skip
+"""What pyshacl and rdflib raise on shapes or data they cannot work with, on purpose or by oversight."""
 
 
 def _path_text(graph: ShapesGraph, path: Any) -> str | None:
@@ -394,7 +408,8 @@ class _Composed:
     def _checked_shapes(self) -> dict[str, Shape]:
         """Shapes by rule IRI, after every constraint of every rule was read once: bad ones are known at load."""
         for iri, node in self.attribution:
-            shape, rule = self.graph.lookup_shape_from_node(node), self.rules[iri]
+            shape: Any = self.graph.lookup_shape_from_node(node)
+            rule = self.rules[iri]
             try:
                 shape.constraints(strict=True)
                 self.path(shape.path())
@@ -475,6 +490,7 @@ def validate(
         for status in facts.index.objects(facts.product, rdf.PREFIXES["dprod"] + "lifecycleStatus")
     )
     shapes = [shape for iri, shape in composed.shapes.items() if composed.rules[iri].id not in skipped]
+    sources = computed.Sources(statements)
     found: dict[Finding, None] = {}
     with _engine:
         try:
@@ -482,9 +498,9 @@ def validate(
                 [*composed.vocabulary, *known, *stated, *(s.triple for s in statements)]
             )
             for shape, parts in _run(shapes, data, lambda node: str(node) in own):
-                for finding in _findings(composed, shape, parts, live, statements):
+                for finding in _findings(composed, shape, parts, live, sources):
                     found[finding] = None
-        except (*_ENGINE_ERRORS, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except _ENGINE_ERRORS as error:
             raise FairmeshError(
                 f"a rule could not be evaluated on <{product}>: {error}", iri=product, code="rule-failed",
                 remedy="Nothing was decided; tell those who keep the rule set",
@@ -505,7 +521,7 @@ def _order(finding: Finding) -> tuple[object, ...]:
 
 
 def _findings(
-    composed: _Composed, shape: Shape, parts: Mapping[str, Any], live: bool, statements: Sequence[computed.Computed]
+    composed: _Composed, shape: Shape, parts: Mapping[str, Any], live: bool, sources: computed.Sources
 ) -> Iterator[Finding]:
     """One finding per result; a result about computed statements becomes one for each statement they came from."""
     rule = composed.rules[str(shape.node)]
@@ -515,26 +531,12 @@ def _findings(
     value = str(_oxigraph(parts["value"])) if "value" in parts else None
     places = [(path, value)]
     if path is not None and computed.PREFIX in path:
-        places = list(_own_words(path, value, focus, statements)) or places
+        places = list(sources.behind(path, value, focus)) or places
     for path, value in places:
         yield Finding(
             rule.id, rule.iri, attribution.mode.severity(live=live), attribution.messages, focus, path, value,
             str(parts["sourceConstraintComponent"]),
         )  # fmt: skip
-
-
-def _own_words(
-    path: str, value: str | None, focus: str, statements: Sequence[computed.Computed]
-) -> Iterator[tuple[str, str]]:
-    """The document's statements behind a result on a path that is or ends in a computed predicate."""
-    for statement in statements:
-        predicate = statement.triple.predicate.value
-        if path == predicate:
-            mine = rdf.iri_of(statement.triple.subject) == focus
-        else:
-            mine = path.endswith(f"<{predicate}>") and value is not None
-        if mine and value in (None, str(statement.triple.object)):
-            yield statement.predicate, str(statement.value)
 
 
 # -- in worker processes ----------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ it equals the answer of an index that was never given the hidden things.
   of the mesh that nobody owns is not there. A node from outside the mesh is always visible: the document that
   mentions it can be read, so leaving it out would tell that some hidden document describes it.
 - Product edges are those stated between products, and those that follow from visible dataset edges: from each product
-  that visibly owns the source to each that visibly owns the target. Self-loops are left out at product level only.
+  that visibly owns the source to each that visibly owns the target. A dataset named by a product edge stands for the
+  products that visibly own it. Self-loops are left out at product level only.
 
 Walks are iterative and cost time in proportion to what can be reached; `put` and `remove` in proportion to the
 document. Any number of threads may read at once; `put` and `remove` need the index for themselves.
@@ -245,7 +246,11 @@ class _Stated:
 
 
 class _Projected:
-    """The graph of products: edges stated between them, and those that follow from their datasets' edges."""
+    """The graph of products: edges stated between them, and those that follow from their datasets' edges.
+
+    `holds` leads from each product to itself and to its datasets, so that whatever an edge names, its holders are the
+    products it is about. Only an edge stated on this level may have an end that nobody holds: a product outside.
+    """
 
     def __init__(self, products: _Stated, holds: _Stated, datasets: _Stated) -> None:
         self._products = products
@@ -257,12 +262,16 @@ class _Projected:
         queue = [start]
         met: set[int] = set()
         for node in queue:  # grows while it is read
-            found = self._products.around(node, upstream)
-            for dataset in self._holds.around(node, upstream=False):
-                for other in self._datasets.around(dataset, upstream):
+            found: list[int] = []
+            held = self._holds.around(node, upstream=False)
+            for part in held:
+                for other in self._datasets.around(part, upstream):
                     if other not in met:  # once met, all that hold it are reached
                         met.add(other)
-                        found += self._holds.around(other, upstream=True)
+                        found += self._holders(other)
+            for part in held or self._outsider(node):
+                for other in self._products.around(part, upstream):
+                    found += self._holders(other) or [other]
             distance = distances[node] + 1
             for product in found:
                 if product not in distances:
@@ -271,22 +280,31 @@ class _Projected:
         return distances
 
     def steps(self, node: int, upstream: bool) -> Collection[tuple[int, str]]:
-        found = dict.fromkeys(self._products.steps(node, upstream))
-        for dataset in self._holds.around(node, upstream=False):
-            for other, predicate in self._datasets.steps(dataset, upstream):
-                for product in self._holds.around(other, upstream=True):
-                    found[product, predicate] = None
+        found: dict[tuple[int, str], None] = {}
+        held = self._holds.around(node, upstream=False)
+        for part in held:
+            for other, predicate in self._datasets.steps(part, upstream):
+                found.update(dict.fromkeys((product, predicate) for product in self._holders(other)))
+        for part in held or self._outsider(node):
+            for other, predicate in self._products.steps(part, upstream):
+                found.update(dict.fromkeys((product, predicate) for product in self._holders(other) or [other]))
         return [step for step in found if step[0] != node]
 
     def nodes(self) -> Collection[int]:
         return {*self._products.nodes(), *self._holds.nodes()}
+
+    def _holders(self, node: int) -> list[int]:
+        return self._holds.around(node, upstream=True)
+
+    def _outsider(self, node: int) -> list[int]:
+        """The node itself if nobody holds it; a dataset that is held speaks through its products alone."""
+        return [] if self._holders(node) else [node]
 
 
 @dataclass(frozen=True, slots=True)
 class _Document:
     """What one slot put in, by number, so that it can be taken out again."""
 
-    product: tuple[int, int]
     owned: tuple[tuple[int, int], ...]
     held: tuple[int, ...]
     stated: tuple[tuple[Level, int], ...]
@@ -300,7 +318,6 @@ class LineageIndex:
         self._nodes = _Nodes(is_mesh)
         self._links = {level: _Links() for level in Level}
         self._holds = _Links()
-        self._products: dict[int, tuple[int, ...]] = {}
         self._documents: dict[int, _Document] = {}
         self._slots = 0
 
@@ -332,16 +349,17 @@ class LineageIndex:
         owned = tuple((self._nodes.use(iri), cells[need]) for iri, need in needs.items())
         for node, cell in owned:
             self._nodes.own(node, cell)
-        product = (self._nodes.ids[product_iri], cells[needs[product_iri]])
-        self._products[product[0]] = (*self._products.get(product[0], ()), product[1])
-        held = tuple(self._link(self._holds, parents[iri], iri, "", cells[needs[iri]]) for iri in parents)
+        held = tuple(
+            self._link(self._holds, product, iri, "", cells[needs[iri]])
+            for iri, product in {**parents, product_iri: product_iri}.items()
+        )
         distinct = dict.fromkeys(statements)
         stated = tuple(
             (s.level, self._link(self._links[s.level], s.source, s.target, s.predicate, cells[s.need]))
             for s in distinct
         )
         digest = _digest_of(product_iri, needs, distinct, parents)
-        self._documents[slot] = _Document(product, owned, held, stated, digest)
+        self._documents[slot] = _Document(owned, held, stated, digest)
 
     def remove(self, slot: int) -> None:
         """Take out everything of `slot`; a slot without a document is left as it is."""
@@ -352,10 +370,6 @@ class LineageIndex:
             self._unlink(self._links[level], edge)
         for edge in document.held:
             self._unlink(self._holds, edge)
-        node, cell = document.product
-        cells = tuple(other for other in self._products.pop(node) if other != cell)
-        if cells:
-            self._products[node] = cells
         for node, cell in document.owned:
             self._nodes.disown(node, cell)
             self._nodes.release(node)
@@ -450,13 +464,12 @@ class LineageIndex:
 
     def _level(self, node: int, granted: bytes) -> Level:
         """What a visible node is: by the documents that own it, else by the edges that mention it."""
-        if any(granted[cell] for cell in self._products.get(node, ())):
-            return Level.PRODUCT
-        if _Stated(self._nodes, self._holds, granted).around(node, upstream=True):
-            return Level.DATASET
+        holders = _Stated(self._nodes, self._holds, granted).around(node, upstream=True)
+        if holders:
+            return Level.PRODUCT if node in holders else Level.DATASET
         if self._nodes.owned(node, granted):
             return Level.COLUMN
-        for level in Level:
+        for level in (Level.DATASET, Level.COLUMN, Level.PRODUCT):
             stated = _Stated(self._nodes, self._links[level], granted)
             if stated.around(node, upstream=True) or stated.around(node, upstream=False):
                 return level

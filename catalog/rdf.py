@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 from xml.parsers import expat
@@ -35,10 +35,30 @@ from fairmesh.catalog.errors import (
 )
 
 __all__ = [
-    "DEFAULT_LIMITS", "MEDIA_TYPES", "PREFIXES", "BlankNode", "DefaultGraph", "Limits", "Literal", "NamedNode", "Parsed", "Positions",
-    "Quad", "Triple", "canonical", "compact", "iri_of", "load", "media_type_for_path", "node", "parse", "serialize",
-    "skolemize", "sniff", "unskolemize",
-]  # fmt: skip
+    "DEFAULT_LIMITS",
+    "MEDIA_TYPES",
+    "PREFIXES",
+    "BlankNode",
+    "DefaultGraph",
+    "Limits",
+    "Literal",
+    "NamedNode",
+    "Parsed",
+    "Positions",
+    "Quad",
+    "Triple",
+    "canonical",
+    "compact",
+    "iri_of",
+    "load",
+    "media_type_for_path",
+    "node",
+    "parse",
+    "serialize",
+    "skolemize",
+    "sniff",
+    "unskolemize",
+]
 
 Node = NamedNode | BlankNode
 Term = NamedNode | BlankNode | Literal
@@ -421,7 +441,7 @@ def serialize(triples: Iterable[Triple], media_type: str, *, relative_to: str | 
     prefixes = {prefix: iri for prefix, iri in PREFIXES.items() if iri in text}
     if relative_to is None:
         return _in_order(_serialize(ordered, format=kind, prefixes=prefixes))
-    moved = [Triple(_move(t.subject, relative_to), t.predicate, _move(t.object, relative_to)) for t in ordered]
+    moved = _renamed(ordered, lambda iri: RELATIVE + iri[len(relative_to) :] if iri.startswith(relative_to) else None)
     written = _serialize(moved, format=kind, prefixes=prefixes, base_iri=RELATIVE)
     return _in_order(written.removeprefix(f"@base <{RELATIVE}> .\n".encode()))
 
@@ -436,10 +456,17 @@ def _in_order(turtle: bytes) -> bytes:
     return b"\n".join([*sorted(lines[:count]), *lines[count:]])
 
 
-def _move(term: Term, base: str) -> Term:
-    if isinstance(term, NamedNode) and term.value.startswith(base):
-        return NamedNode(RELATIVE + term.value[len(base) :])
-    return term
+def _renamed(triples: Iterable[Triple], name: Callable[[str], str | BlankNode | None]) -> list[Triple]:
+    """Subjects and objects renamed by `name`: an IRI to another, to a blank node, or (None) not at all."""
+
+    def moved(term: Node) -> Node:
+        new = name(term.value) if isinstance(term, NamedNode) else None
+        return NamedNode(new) if isinstance(new, str) else new or term
+
+    return [
+        Triple(moved(t.subject), t.predicate, t.object if isinstance(t.object, Literal) else moved(t.object))
+        for t in triples
+    ]
 
 
 def _reading_order(triple: Triple) -> tuple[bool, str, bool, str, str]:
@@ -492,7 +519,14 @@ def skolemize(triples: Iterable[Triple], product: str) -> list[Triple]:
         taken[key] += 1
         name[blank] = key if taken[key] == 1 else _hash([key, str(taken[key])])
     nodes = {blank: NamedNode(product + GENID + key) for blank, key in name.items()}
-    return [Triple(nodes.get(t.subject, t.subject), t.predicate, nodes.get(t.object, t.object)) for t in triples]
+    return [
+        Triple(
+            nodes[t.subject] if isinstance(t.subject, BlankNode) else t.subject,
+            t.predicate,
+            nodes[t.object] if isinstance(t.object, BlankNode) else t.object,
+        )
+        for t in triples
+    ]
 
 
 def _children_first(
@@ -526,13 +560,7 @@ def _hash(parts: Iterable[str]) -> str:
 def unskolemize(triples: Iterable[Triple], product: str) -> list[Triple]:
     """The inverse of `skolemize` for IRIs under this product; foreign skolem IRIs stay."""
     prefix = product + GENID
-
-    def back(term: Term) -> Term:
-        if isinstance(term, NamedNode) and term.value.startswith(prefix):
-            return BlankNode("b" + term.value[len(prefix) :])
-        return term
-
-    return [Triple(back(t.subject), t.predicate, back(t.object)) for t in triples]
+    return _renamed(triples, lambda iri: BlankNode("b" + iri[len(prefix) :]) if iri.startswith(prefix) else None)
 
 
 # -- places in the source ---------------------------------------------------------------------------------------------

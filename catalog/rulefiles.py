@@ -146,6 +146,7 @@ def _read(name: str, files: Mapping[str, bytes]) -> tuple[Triple, ...]:
 _TARGETS = tuple(_SH + name for name in ("targetClass", "targetNode", "targetSubjectsOf", "targetObjectsOf"))
 _SHAPE_VALUED = tuple(_SH + name for name in ("property", "node", "not", "qualifiedValueShape"))
 _SHAPE_LISTS = tuple(_SH + name for name in ("and", "or", "xone"))
+_LISTS = frozenset((*_SHAPE_LISTS, _SH + "in", _SH + "languageIn", _SH + "ignoredProperties"))
 _MAX_NESTING = 10
 
 _KNOWN_SH = frozenset(
@@ -234,8 +235,20 @@ class _Linter:
                 raise self.refusal(value, "a computed term the engine does not know:", f"Known are {known}")
             if predicate in _FLAGS and value not in (_ON, _OFF):
                 raise self.refusal(None, f"{rdf.compact(predicate)} is neither true nor false", "Write true or false")
+            if predicate in _LISTS and not self._is_list(value):
+                raise self.refusal(None, f"{rdf.compact(predicate)} has no well-formed list", "Write ( one two ... )")
             if predicate == _SH + "pattern":
                 self._check_pattern(triple)
+
+    def _is_list(self, head: Any) -> bool:
+        seen = set()
+        while head != NamedNode(_RDF + "nil"):
+            first, rest = self.index.objects(head, _RDF + "first"), self.index.objects(head, _RDF + "rest")
+            if head in seen or len(first) != 1 or len(rest) != 1:
+                return False
+            seen.add(head)
+            head = rest[0]
+        return True
 
     def _check_term(self, term: object) -> None:
         iri = rdf.iri_of(term) or ""

@@ -21,7 +21,7 @@ import hashlib
 import itertools
 import math
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
@@ -44,22 +44,20 @@ from fairmesh.catalog.model import (
 from fairmesh.catalog.words import (
     TYPO,
     Array,
+    Finder,
+    Names,
     Sorted,
     Vocabulary,
     Word,
     count_words,
     label_key,
     language_of,
-    spans_of,
     words_of,
 )
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Cursor: TypeAlias = tuple[float | str, str]
 """(score, label key or epoch seconds, IRI) of a hit: where the next page starts. JSON carries it without loss."""
-
-_Wanted: TypeAlias = Mapping[str, Set[str]]
-"""By language, the words of the terms that were looked for."""
 
 DATA_PRODUCT: Final = "https://ekgf.github.io/dprod/DataProduct"
 MAX_FIRST: Final = 200
@@ -421,7 +419,7 @@ class SearchResult:
         at = np.flatnonzero(counts)
         if len(at) > size > 0:
             at = at[counts[at] >= np.partition(counts[at], -size)[-size]]
-        names = self._index._facet_values
+        names = self._index._facet_values.texts
         order = sorted(at.tolist(), key=lambda n: (-counts[n], names[values[n]]))[:size]
         rest = self._population.marked(members[found])
         for n in order:
@@ -448,7 +446,8 @@ class Index:
     and shown together, with the lowest visible slot.
 
     `visible[slot, need]` says what a reader is granted; slots beyond it are hidden. A matrix is recognised by
-    identity from one search to the next and must not be changed once it was used.
+    identity from one search to the next and must not be changed once it was used. Words, labels and IRIs that were
+    once seen stay in memory, unseen by readers, for as long as the index lives.
     """
 
     def __init__(self) -> None:
@@ -458,14 +457,11 @@ class Index:
         self._writes = 0
         self._alive = 0  # documents held
         self._vocabulary = Vocabulary()
-        self._iris = Sorted()
-        self._iri_numbers: dict[str, int] = {}
-        self._slots_of_iri: list[tuple[int, ...]] = []
-        self._labels = Sorted()
-        self._label_numbers: dict[str, int] = {}
+        self._iris = Names()
+        self._labels = Names()
+        self._facet_values = Names()
         self._types: dict[frozenset[str], int] = {}
-        self._facet_numbers: dict[str, int] = {}
-        self._facet_values: list[str] = []
+        self._slots_of_iri: dict[int, tuple[int, ...]] = {}
         self._populations: list[tuple[Bools, frozenset[str], _Population]] = []
         self._lock = threading.Lock()
 
@@ -479,7 +475,7 @@ class Index:
             self._documents[slot] = tuple(documents)
             self._alive += len(documents)
             for number in set(segment.documents["iri"].tolist()):
-                self._slots_of_iri[number] = tuple(sorted((*self._slots_of_iri[number], slot)))
+                self._slots_of_iri[number] = tuple(sorted((*self._slots_of_iri.get(number, ()), slot)))
             self._stamps[slot] = self._writes
             self._segments = (*self._segments, segment)
         self._tidy()
@@ -510,9 +506,9 @@ class Index:
         found, scores = found[kept], scores[kept]
         keys = self._sort_keys(query.order, population, found, scores)
         page, has_next = self._page(query, population, found, keys)
-        wanted = self._wanted(clauses)
+        finder = self._finder(clauses)
         return SearchResult(
-            tuple(self._hit(int(population.iris[found[at]]), float(scores[at]), wanted, visible) for at in page),
+            tuple(self._hit(int(population.iris[found[at]]), float(scores[at]), finder, visible) for at in page),
             tuple((self._key(query.order, keys[at]), self._iris.texts[population.iris[found[at]]]) for at in page),
             len(found),
             has_next,
@@ -552,9 +548,9 @@ class Index:
         postings: list[tuple[int, int]] = []
         for number, document in enumerate(documents):
             rows.append((
-                slot, document.need, self._writes, self._iri_number(document.iri),
+                slot, document.need, self._writes, self._iris.number(document.iri),
                 self._types.setdefault(frozenset(document.types), len(self._types)),
-                self._label_number(document.label), document.updated,
+                self._labels.number(label_key(document.label)), document.updated,
             ))  # fmt: skip
             for need in sorted({text.need for text in document.texts}):
                 weights, length = self._weights(text for text in document.texts if text.need == need)
@@ -562,7 +558,7 @@ class Index:
                 postings.extend((len(blocks), weight) for weight in weights.values())
                 blocks.append((number, need, length))
             for facet in document.facets:
-                facets[number, facet.need, _FIELDS[facet.field], self._facet_number(facet.value)] = None
+                facets[number, facet.need, _FIELDS[facet.field], self._facet_values.number(facet.value)] = None
         return _sorted_segment(
             np.array(rows, _DOCUMENT),
             np.array(blocks, _BLOCK),
@@ -582,27 +578,6 @@ class Index:
                 length += times
         return weights, length
 
-    def _iri_number(self, iri: str) -> int:
-        number = self._iri_numbers.get(iri)
-        if number is None:
-            number = self._iri_numbers[iri] = self._iris.add(iri)
-            self._slots_of_iri.append(())
-        return number
-
-    def _label_number(self, label: str) -> int:
-        key = label_key(label)
-        number = self._label_numbers.get(key)
-        if number is None:
-            number = self._label_numbers[key] = self._labels.add(key)
-        return number
-
-    def _facet_number(self, value: str) -> int:
-        number = self._facet_numbers.get(value)
-        if number is None:
-            number = self._facet_numbers[value] = len(self._facet_values)
-            self._facet_values.append(value)
-        return number
-
     def _forget(self, slot: int) -> None:
         if slot >= len(self._stamps):
             self._stamps = np.concatenate((self._stamps, np.zeros(max(len(self._stamps), slot), np.int64)))
@@ -610,7 +585,7 @@ class Index:
         forgotten = self._documents.pop(slot, ())
         self._alive -= len(forgotten)
         for iri in {document.iri for document in forgotten}:
-            number = self._iri_numbers[iri]
+            number = self._iris.number(iri)
             self._slots_of_iri[number] = tuple(s for s in self._slots_of_iri[number] if s != slot)
         with self._lock:
             self._populations.clear()
@@ -692,8 +667,8 @@ class Index:
         allowed = np.ones(population.size, np.bool_) if query.slots is None else population.allowed(query.slots)
         if query.iris is not None:
             known = population.member_of_iri
-            numbers = (self._iri_numbers.get(iri, -1) for iri in query.iris)
-            members = [known[number] for number in numbers if number >= 0 and known[number] >= 0]
+            numbers = map(self._iris.find, query.iris)
+            members = [known[number] for number in numbers if number is not None and known[number] >= 0]
             allowed &= population.marked(np.array(members, np.int64))
         return allowed
 
@@ -742,15 +717,15 @@ class Index:
             code="cursor",
         )
 
-    def _wanted(self, clauses: list[_Clause]) -> _Wanted:
+    def _finder(self, clauses: list[_Clause]) -> Finder | None:
         wanted: dict[str, set[str]] = {}
         for match in itertools.chain.from_iterable(clause.matches() for clause in clauses):
             for term in match.terms:
                 word, language = self._vocabulary.terms[term]
                 wanted.setdefault(language, set()).add(word)
-        return wanted
+        return Finder(wanted) if wanted else None
 
-    def _hit(self, number: int, score: float, wanted: _Wanted, visible: Bools) -> SearchHit:
+    def _hit(self, number: int, score: float, finder: Finder | None, visible: Bools) -> SearchHit:
         iri = self._iris.texts[number]
         slots: list[int] = []
         found: list[tuple[int, int, Highlight]] = []
@@ -759,8 +734,8 @@ class Index:
             for document in self._documents[slot]:
                 if document.iri == iri and granted[document.need]:
                     slots.append(slot)
-                    found.extend(_matched(text, wanted) for text in document.texts if wanted and granted[text.need])
-        found = [match for match in found if match[1]]
+                    texts = (text for text in document.texts if granted[text.need])
+                    found.extend(_matches(texts, finder) if finder else ())
         found.sort(key=lambda match: (-match[0], -match[1], match[2].predicate, match[2].fragment))
         highlights = tuple(dict.fromkeys(highlight for _, _, highlight in found))[:3]
         return SearchHit(
@@ -768,11 +743,12 @@ class Index:
         )
 
 
-def _matched(text: SearchText, wanted: _Wanted) -> tuple[int, int, Highlight]:
-    """The weight of the text's predicate, the number of matches in it, and the fragment with most of them."""
-    spans = spans_of(text.text, wanted.get(language_of(text.lang), ()))
-    weight = _FIELD_WEIGHTS.get(text.predicate, _OTHER)
-    return weight, len(spans), _highlight(text, spans)
+def _matches(texts: Iterable[SearchText], finder: Finder) -> Iterator[tuple[int, int, Highlight]]:
+    """For texts with a match: the weight of the predicate, the number of matches, the fragment with most of them."""
+    for text in texts:
+        spans = finder.spans(text.text, text.lang)
+        if spans:
+            yield _FIELD_WEIGHTS.get(text.predicate, _OTHER), len(spans), _highlight(text, spans)
 
 
 def _bm25(match: _Match, population: _Population) -> Array:
@@ -785,8 +761,8 @@ def _bm25(match: _Match, population: _Population) -> Array:
 
 def _highlight(text: SearchText, spans: list[tuple[int, int]]) -> Highlight:
     """The stretch of at most 200 code points with most matches, the first of equals, cut between words."""
-    if len(text.text) <= FRAGMENT or not spans:
-        return Highlight(text.predicate, text.text[:FRAGMENT], tuple(spans))
+    if len(text.text) <= FRAGMENT:
+        return Highlight(text.predicate, text.text, tuple(spans))
     ends = [end for _, end in spans]
     first = max(range(len(spans)), key=lambda n: (bisect.bisect_right(ends, spans[n][0] + FRAGMENT) - n, -n))
     last = max(first + 1, bisect.bisect_right(ends, spans[first][0] + FRAGMENT))

@@ -150,7 +150,7 @@ class View:
                     continue
             if target is not None and not self._node_visible(target):
                 continue
-            yield said_of, word, value, product  # type: ignore[misc]
+            yield said_of, word, value, product
 
     def _node_visible(self, iri: str) -> bool:
         """Whether a node may be named: IRIs from outside the mesh always, shared ones always, own ones if granted."""

@@ -221,6 +221,24 @@ class Sorted:
         return ranks
 
 
+class Names(Sorted):
+    """Texts that each have one number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._numbers: dict[str, int] = {}
+
+    def number(self, text: str) -> int:
+        """The text's number, a new one if it is new."""
+        number = self._numbers.get(text)
+        if number is None:
+            number = self._numbers[text] = self.add(text)
+        return number
+
+    def find(self, text: str) -> int | None:
+        return self._numbers.get(text)
+
+
 class Vocabulary:
     """Terms: a word in a language. Knows hidden words too; who asks keeps only terms with visible postings."""
 

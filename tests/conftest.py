@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from fairmesh.catalog import Catalog, Settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,3 +25,16 @@ def shared() -> Path:
             pytest.fail("../shared is missing in CI")
         pytest.skip("real metadata (../shared) is not beside this checkout")
     return folder
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings.read({"data": tmp_path / "data", "workers": 2}, environment={})
+
+
+@pytest.fixture
+def catalog(settings: Settings) -> Iterator[Catalog]:
+    """An empty mesh on disk, with the rules and policies that ship."""
+    opened = Catalog.open(settings)
+    yield opened
+    opened.close()

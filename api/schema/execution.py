@@ -199,12 +199,12 @@ class Engine:
                 variable_values=dict(request.variables),
                 operation_name=request.operation_name,
                 executor_class=StrawberryGraphQLCoreExecutionContext,
-                is_awaitable=_never,
-                is_async_iterable=_never,
+                is_awaitable=_never,  # type: ignore[arg-type]
+                is_async_iterable=_never,  # type: ignore[arg-type]
                 abort_signal=deadline,  # type: ignore[arg-type]
             )
-        except GraphQLError as error:  # the deadline passed between two root fields
-            result = ExecutionResult(None, [error])
+        except GraphQLError as late:  # the deadline passed between two root fields
+            result = ExecutionResult(None, [late])
         finally:
             operation.close()
         assert isinstance(result, ExecutionResult)

@@ -144,12 +144,13 @@ class _Measurer:
             if meta is not None:
                 return meta
         if isinstance(parent, GraphQLObjectType | GraphQLInterfaceType):
-            return parent.fields.get(name)
+            found: GraphQLField | None = parent.fields.get(name)
+            return found
         return None
 
     def size(self, node: FieldNode, parent: GraphQLNamedType, definition: GraphQLField, weight: Weight) -> int:
         if weight.slicing:
-            given = {a.name.value: self.number(a.value) for a in node.arguments}
+            given = {a.name.value: self.number(a.value) for a in node.arguments or ()}
             asked = [given[name] for name in weight.slicing if given.get(name) is not None]
             defaults = [definition.args[name].default_value for name in weight.slicing if name in definition.args]
             default = next((d for d in defaults if isinstance(d, int)), DEFAULT_PAGE)

@@ -137,7 +137,7 @@ class Mutation:
         )
         report, decision = outcome.report, outcome.decision
         undecided = model.Decision(
-            Action.REGISTER, False, ("undecided",), model.Obligations(), "", catalog.policy_digest
+            model.Action.REGISTER, False, ("undecided",), model.Obligations(), "", catalog.policy_digest
         )
         return ValidatePayload(
             would_register=outcome.error is None,

@@ -229,6 +229,20 @@ class Service:
     limits: Limits
 
 
+def _node(info: Info, id: str) -> Node | None:
+    """The node a global id stands for; None for one that is hidden, absent or no id of ours."""
+    found = info.context.read_id(id)
+    if found is None:
+        return None
+    letter, iri = found
+    if letter == Port.letter:
+        port = info.context.view.port(iri)
+        return Port(at=iri, of=port) if port is not None else None
+    if letter == Shape.letter:
+        return Shape.maybe(info.context.view.shape(iri))
+    return resource_or_none(info, iri)
+
+
 # -- the way in -------------------------------------------------------------------------------------------------------
 
 
@@ -236,23 +250,14 @@ class Service:
 class Query:
     @strawberry.field
     def node(self, info: Info, id: strawberry.ID) -> Node | None:
-        found = info.context.read_id(id)
-        if found is None:
-            return None
-        letter, iri = found
-        if letter == Port.letter:
-            port = info.context.view.port(iri)
-            return Port(at=iri, of=port) if port is not None else None
-        if letter == Shape.letter:
-            return Shape.maybe(info.context.view.shape(iri))
-        return resource_or_none(info, iri)
+        return _node(info, id)
 
     @field(cost=Cost(weight=1, slicing=["ids"]))
     def nodes(self, info: Info, ids: list[strawberry.ID]) -> list[Node | None]:
         limit = info.context.limits.max_page_size
         if len(ids) > limit:
             raise errors.InputError(f"{len(ids)} ids at once", remedy=f"Ask for at most {limit}")
-        return [self.node(info, id) for id in ids]
+        return [_node(info, id) for id in ids]
 
     @field(description="Any IRI in the graph.")
     def resource(self, info: Info, iri: IRI) -> Resource | None:

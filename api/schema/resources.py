@@ -391,7 +391,7 @@ def both_ways(
 ) -> model.PageRequest:
     """A page forwards or backwards. Raises `InputError` when a query asks for both at once."""
     if last or last == 0:
-        given = {a.name.value for node in info._raw_info.field_nodes for a in node.arguments}
+        given = {a.name.value for node in info._raw_info.field_nodes for a in node.arguments or ()}
         if ("first" in given and first is not None) or after:
             raise errors.InputError("a page goes forwards or backwards, not both", remedy="Leave out first and after")
     return page(first, after or None, None if last is UNSET else last, before or None)

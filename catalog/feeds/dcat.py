@@ -69,7 +69,8 @@ def read(sources: Sequence[tuple[str, bytes]], options: ImportOptions) -> Import
     """Product documents of DCAT files, given as (name, bytes); the bytes tell the format.
 
     A file that cannot be read, or gives nothing to any document, is a problem and the others go on. Raises the
-    file's own error when it is the only one, and `InputError` ("no dataset found") when no file has a record.
+    file's own error when it is the only one, and `InputError` ("no dataset found") when all files can be read and
+    none has a record.
     """
     graph = _Graph()
     problems: list[Problem] = []
@@ -81,7 +82,7 @@ def read(sources: Sequence[tuple[str, bytes]], options: ImportOptions) -> Import
                 raise
             problems.append(Problem(name, "", error.message, error.remedy, error.line, error.column))
     reading = _Reading(graph, options)
-    if not reading.records:
+    if not reading.records and not problems:
         names = ", ".join(name for name, _ in sources)
         raise InputError(f"no dataset found in {names}", remedy=_NO_RECORD)
     return reading.result(problems)

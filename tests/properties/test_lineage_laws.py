@@ -27,7 +27,8 @@ DATASETS = ("mesh:d0", "mesh:d1", "mesh:d2", "out:d3")
 COLUMNS = ("mesh:c0", "mesh:c1", "mesh:c2", "out:c3")
 STRANGERS = ("mesh:nobody", "out:nobody")
 PREDICATES = ("p:derived", "p:read")
-POOLS = {Level.PRODUCT: PRODUCTS, Level.DATASET: DATASETS, Level.COLUMN: COLUMNS}
+# what documents name as ends: products read datasets, and datasets are said to be derived from products
+POOLS = {Level.PRODUCT: PRODUCTS + DATASETS, Level.DATASET: DATASETS + DATASETS + PRODUCTS, Level.COLUMN: COLUMNS}
 SLOTS = 5
 
 
@@ -150,19 +151,28 @@ class Naive:
         projected = {
             (source, target, predicate)
             for s, t, predicate in self.stated(Level.DATASET)
-            for source in self.products_of(s)
-            for target in self.products_of(t)
+            for source in self.holders(s)
+            for target in self.holders(t)
+        } | {
+            (source, target, predicate)
+            for s, t, predicate in self.stated(Level.PRODUCT)
+            for source in self.holders(s) or {s}
+            for target in self.holders(t) or {t}
         }
-        return {edge for edge in self.stated(level) | projected if edge[0] != edge[1]}
+        return {edge for edge in projected if edge[0] != edge[1]}
+
+    def holders(self, iri: str) -> set[str]:
+        return self.products_of(iri) | {d.product for d in self.documents.values() if d.product == iri}
 
     def level(self, iri: str) -> Level:
-        if any(iri == d.product for d in self.documents.values()):
+        if iri in self.holders(iri):
             return Level.PRODUCT
-        if self.products_of(iri):
+        if self.holders(iri):
             return Level.DATASET
         if self.owned(iri):
             return Level.COLUMN
-        mentioned = [level for level in Level if any(iri in edge[:2] for edge in self.stated(level))]
+        order = (Level.DATASET, Level.COLUMN, Level.PRODUCT)
+        mentioned = [level for level in order if any(iri in edge[:2] for edge in self.stated(level))]
         return mentioned[0] if mentioned else Level.DATASET
 
     def walk(self, q: Question) -> LineageResult:

@@ -209,8 +209,8 @@ def test_names_that_collide_get_keys_of_their_own() -> None:
 
 def test_contacts_reach_the_product_with_their_address() -> None:
     found = read("""
-        :one a dcat:Dataset ; dcat:contactPoint :desk . :desk a vcard:Kind ; vcard:fn "Desk" ; vcard:hasEmail "D@x.test" ;
-          vcard:tel "112" .""")
+        :one a dcat:Dataset ; dcat:contactPoint :desk .
+        :desk a vcard:Kind ; vcard:fn "Desk" ; vcard:hasEmail "D@x.test" ; vcard:tel "112" .""")
     facts = Facts(found)
     assert facts.values("open.one", DCAT + "contactPoint") == ["contact/d-x-test"]
     assert facts.values("contact/d-x-test", VCARD + "hasEmail") == ["mailto:D@x.test"]
@@ -229,7 +229,8 @@ def test_what_a_document_may_not_say_is_left_out_with_a_line() -> None:
     assert facts.values("https://data.test/one", TYPE) == [DCAT + "Dataset"]
     notes = "\n".join(found.notes)
     for piece in (
-        "(rdf:type, rdfs:subClassOf): an axiom", "(rdf:type): the product is another node", "(fm:position): a statement",
+        "(rdf:type, rdfs:subClassOf): an axiom", "(rdf:type): the product is another node",
+        "(fm:position): a statement in fairmesh's own terms",
         "(foaf:page): a relative IRI", "(dprod:informationSensitivityClassification): a classification",
         "(skos:broader): a node outside", "<http://purl.org/dc/terms/title>: 1 statements left out",
         "<https://data.test/record>: 2 statements left out",
@@ -255,7 +256,7 @@ def test_files_that_cannot_be_read_or_hold_nothing_leave_the_rest_standing() -> 
     assert [d.key for d in found.documents] == ["open.one"]
     assert [(p.file, p.reason) for p in found.problems][2] == ("f3.ttl", "no dataset found")
     broken = found.problems[0]
-    assert (broken.file, broken.line) == ("f2.ttl", 9)
+    assert (broken.file, broken.line) == ("f2.ttl", 8)
     assert broken.column
     assert "circle" in found.problems[1].reason
 
@@ -263,11 +264,14 @@ def test_files_that_cannot_be_read_or_hold_nothing_leave_the_rest_standing() -> 
 def test_alone_such_files_are_errors() -> None:
     with pytest.raises(ParseError) as error:
         read(":one a ;")
-    assert error.value.line == 9
+    assert error.value.line == 8
     with pytest.raises(InputError, match=r"no dataset found in f1\.ttl"):
         read(":x a foaf:Agent .")
     with pytest.raises(InputError, match=r"no dataset found in f1\.ttl, f2\.ttl"):
-        read(":x a foaf:Agent .", ":y a ;")
+        read(":x a foaf:Agent .", ":y a foaf:Agent .")
+    found = read(":x a foaf:Agent .", ":y a ;")
+    assert not found.documents
+    assert [p.file for p in found.problems] == ["f2.ttl", "f1.ttl"]
 
 
 @given(st.text(max_size=100))

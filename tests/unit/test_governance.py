@@ -174,6 +174,8 @@ REFUSED = {
     "slow regex": (rule("sh:property [ sh:path dct:title ; sh:pattern '^(a+)+$' ]"), "repeats a repetition"),
     "two paths": (rule("sh:property [ sh:path dct:title , dct:type ]"), "SHACL refuses it"),
     "text count": (rule("sh:property [ sh:path dct:title ; sh:minCount 'one' ]"), r"rule core/01: SHACL refuses it"),
+    "no list": (rule("sh:property [ sh:path dct:title ; sh:or dct:title ]"), "sh:or has no well-formed list"),
+    "no list of tags": (rule("sh:property [ sh:path dct:title ; sh:languageIn 'en' ]"), "sh:languageIn has no well"),
     "qualified on a node": (
         rule("sh:qualifiedValueShape [ sh:minLength 1 ] ; sh:qualifiedMinCount 1"),
         "SHACL refuses",

@@ -252,6 +252,23 @@ def test_a_dataset_of_two_products_stands_for_those_that_visibly_own_it() -> Non
     assert pairs(walk(index, "m/r", visible=seeing(1, 2)).edges) == ["m/q>m/r"]
 
 
+def test_a_dataset_named_by_a_product_edge_stands_for_its_products() -> None:
+    index = new_index()
+    put(index, 0, "m/p", "m/a http://out/y")
+    put(index, 1, "m/q", "", "m/a->m/q http://out/x->m/q http://out/y->m/q")
+    assert pairs(walk(index, "m/q").edges) == ["http://out/x>m/q", "m/p>m/q"]
+    assert pairs(walk(index, "m/a").edges) == []
+    assert pairs(walk(index, "m/q", visible=seeing(1)).edges) == ["http://out/x>m/q", "http://out/y>m/q"]
+
+
+def test_a_dataset_derived_from_a_product_makes_a_product_edge() -> None:
+    index = new_index()
+    put(index, 0, "m/p", "m/a")
+    put(index, 1, "m/q", "m/b", "m/p>m/b")
+    assert pairs(walk(index, "m/q").edges) == ["m/p>m/q"]
+    assert pairs(walk(index, "m/b").edges) == ["m/p>m/b"]
+
+
 def test_a_product_that_can_only_be_discovered_has_no_edges() -> None:
     index = new_index()
     put(index, 0, "m/p", "m/a")

@@ -428,8 +428,8 @@ def test_description_lengths(length: int, rule: str | None) -> None:
     assert found_in("bad-05-one-line.ttl", old, padded) == ({rule} if rule else set()), "blanks do not count"
 
 
-def test_an_early_example_names_its_own_columns_only() -> None:
-    """A duplicate name is reported at the columns that share it, not at the others of the schema."""
+def test_a_duplicate_name_is_found_where_it_stands() -> None:
+    """At the columns that share it, not at the others of the schema."""
     report = judge(example("core/examples/bad-21-twice.ttl"))
     assert {f.focus.rpartition("/")[2] for f in report.findings} == {"tour", "stop"}
     assert {f.value for f in report.findings} == {'"tour"'}

@@ -1,0 +1,111 @@
+"""What every graph store must do; run on each adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fairmesh.catalog import rdf
+from fairmesh.catalog.errors import ConfigError
+from fairmesh.catalog.graph import VOCABULARY, Graph, OxigraphGraph
+from fairmesh.catalog.rdf import Literal, NamedNode, Triple
+
+A, B = "http://localhost/id/a.one", "http://localhost/id/a.two"
+TITLE, PART = "http://purl.org/dc/terms/title", "http://purl.org/dc/terms/hasPart"
+Open = Callable[[], Graph]
+
+
+def triple(subject: str, predicate: str, obj: str | Literal) -> Triple:
+    return Triple(NamedNode(subject), NamedNode(predicate), NamedNode(obj) if isinstance(obj, str) else obj)
+
+
+FIRST = rdf.canonical([triple(A, TITLE, Literal('quote " and \\ and\nline', language="en")), triple(A, PART, B)])
+SECOND = rdf.canonical([triple(A, TITLE, Literal("Other"))])
+
+
+@pytest.fixture(params=[OxigraphGraph])
+def open_graph(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    opened: list[Graph] = []
+
+    def make() -> Graph:
+        graph: Graph = request.param(tmp_path / "graph")
+        opened.append(graph)
+        return graph
+
+    yield make
+    for graph in opened:
+        graph.close()
+
+
+def test_empty(open_graph: Open) -> None:
+    graph = open_graph()
+    assert graph.reflects() == 0
+    assert list(graph.match(None)) == []
+
+
+def test_replace_is_whole_and_moves_the_sequence(open_graph: Open) -> None:
+    graph = open_graph()
+    graph.replace(A, FIRST, 1)
+    assert rdf.canonical(graph.graph(A)) == FIRST
+    graph.replace(A, SECOND, 2)
+    assert rdf.canonical(graph.graph(A)) == SECOND
+    assert graph.reflects() == 2
+
+
+def test_an_empty_document_removes(open_graph: Open) -> None:
+    graph = open_graph()
+    graph.replace(A, FIRST, 1)
+    graph.replace(A, b"", 2)
+    assert graph.graph(A) == []
+    assert graph.reflects() == 2
+
+
+def test_advancing_changes_nothing_else(open_graph: Open) -> None:
+    graph = open_graph()
+    graph.replace(A, FIRST, 1)
+    before = graph.digest()
+    graph.advance(7)
+    assert (graph.reflects(), graph.digest()) == (7, before)
+
+
+def test_match_by_each_position_names_the_graph(open_graph: Open) -> None:
+    graph = open_graph()
+    graph.replace(A, FIRST, 1)
+    graph.replace(B, rdf.canonical([triple(B, PART, A)]), 2)
+    graph.set_vocabulary([triple(TITLE, TITLE, Literal("title"))], 3)
+    assert {g for _, g in graph.match(None)} == {A, B, VOCABULARY}
+    assert [g for _, g in graph.match(None, PART, B)] == [A]
+    assert [t.subject for t, _ in graph.match(None, None, A)] == [NamedNode(B)]
+    assert [t.predicate for t, _ in graph.match(A, TITLE)] == [NamedNode(TITLE)]
+    assert list(graph.match(A, "http://x/none")) == []
+
+
+def test_content_and_sequence_outlive_the_process(open_graph: Open) -> None:
+    graph = open_graph()
+    graph.replace(A, FIRST, 5)
+    digest = graph.digest()
+    graph.close()
+    again = open_graph()
+    assert (again.reflects(), again.digest()) == (5, digest)
+
+
+def test_the_digest_does_not_depend_on_order(open_graph: Open) -> None:
+    graph = open_graph()
+    graph.replace(A, FIRST, 1)
+    graph.replace(B, SECOND, 2)
+    digest = graph.digest()
+    graph.clear()
+    assert graph.reflects() == 0
+    graph.replace(B, SECOND, 1)
+    graph.replace(A, SECOND, 2)
+    assert graph.digest() != digest
+    graph.replace(A, FIRST, 3)
+    assert graph.digest() == digest
+
+
+def test_a_second_opener_is_refused(open_graph: Open) -> None:
+    open_graph()
+    with pytest.raises(ConfigError, match="cannot be opened"):
+        open_graph()
