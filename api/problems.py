@@ -50,7 +50,7 @@ def problem(status: int, code: str, detail: str, remedy: str = "", **members: ob
 
 
 def problem_of(error: errors.FairmeshError) -> dict[str, Any]:
-    """The problem document of an error: with its place in the document, its report or its decision, where it has one."""
+    """The problem document of an error: with its place, its report or its decision, where it has one."""
     used_by = getattr(error, "still_used_by", None)
     return problem(
         status_of(error),

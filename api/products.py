@@ -79,7 +79,11 @@ class Products:
         subject = self._service.subject(request)
         return self._catalog.register(subject, submissions, channel=CHANNEL, dry_run=dry_run)
 
-    async def read(self, request: Request) -> Response:
+    async def one(self, request: Request) -> Response:
+        """`GET` or `DELETE` of one product."""
+        return await (self._retire(request) if request.method == "DELETE" else self._get(request))
+
+    async def _get(self, request: Request) -> Response:
         """The visible statements of a product's document, in the form the client likes best."""
         options(request)
         kind = choose(request, READABLE)
@@ -89,13 +93,17 @@ class Products:
         subject = self._service.subject(request)
         with self._catalog.view(subject, channel=CHANNEL) as view:
             product = self._find(view, key)
-            headers = {"ETag": view.etag(product.iri, kind)}
-            if _matches(request.headers.get("if-none-match"), headers["ETag"]):
-                return Response(status_code=304, headers=headers)
-            body = node_page(view, product.iri, self._catalog.iri_base) if kind == HTML else view.rdf(product.iri, kind)
+            if kind == HTML:  # the page also shows what others say of the product, so the page itself is the tag
+                body = node_page(view, product.iri, self._catalog.iri_base)
+                headers = {"ETag": f'"{product.revision}-html-{hashlib.sha256(body).hexdigest()[:32]}"'}
+            else:
+                body = view.rdf(product.iri, kind)
+                headers = {"ETag": view.etag(product.iri, kind)}
+        if _matches(request.headers.get("if-none-match"), headers["ETag"]):
+            return Response(status_code=304, headers=headers)
         return Response(body, headers=headers, media_type=kind)
 
-    async def retire(self, request: Request) -> Response:
+    async def _retire(self, request: Request) -> Response:
         """Leave a tombstone. `If-Match` names the revision that is meant (`*`: whichever is current)."""
         asked = options(request, "reason", "replaced_by", "force")
         force = flag(asked, "force")

@@ -1,7 +1,24 @@
-"""The catalog of a data mesh: register, govern, authorize, read. Knows nothing of HTTP."""
+"""The catalog of a data mesh: register, govern, authorize, read. Knows nothing of HTTP.
 
-from fairmesh.catalog.catalog import Catalog, Rebuilt, Retirement, StillUsed, rebuild
-from fairmesh.catalog.config import Settings
-from fairmesh.catalog.view import Found, View
+Names are loaded on first use: worker processes import single modules and need not pay for the rest.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fairmesh.catalog.catalog import Catalog, Rebuilt, Retirement, StillUsed, rebuild
+    from fairmesh.catalog.config import Settings
+    from fairmesh.catalog.view import Found, View
+
+_HOMES = {"Settings": "config", "Found": "view", "View": "view"}
 
 __all__ = ["Catalog", "Found", "Rebuilt", "Retirement", "Settings", "StillUsed", "View", "rebuild"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'catalog')}"), name)
+    globals()[name] = value
+    return value

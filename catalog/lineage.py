@@ -180,8 +180,8 @@ class _Graph(Protocol):
     def reach(self, start: int, upstream: bool) -> dict[int, int]:
         """Every node that can be reached, the start included, with its distance, in order of distance."""
 
-    def steps(self, node: int, upstream: bool) -> Collection[tuple[int, str]]:
-        """The distinct (neighbour, predicate) one edge away."""
+    def steps(self, node: int, upstream: bool) -> Sequence[tuple[int, str]]:
+        """The (neighbour, predicate) one edge away, possibly several times."""
 
     def nodes(self) -> Collection[int]:
         """All nodes that may have an edge, visible or not."""
@@ -227,19 +227,18 @@ class _Stated:
             and (granted[gate] if (gate := gates[other := others[edge]]) >= 0 else shown(other, granted))
         ]
 
-    def steps(self, node: int, upstream: bool) -> Collection[tuple[int, str]]:
+    def steps(self, node: int, upstream: bool) -> Sequence[tuple[int, str]]:
         ends, others = self._ways[upstream]
         if node not in ends:
             return ()
         granted, cells, gates, shown = self._granted, self._links.cells, self._nodes.gates, self._nodes.shown
         predicates = self._links.predicates
-        steps = [
+        return [
             (other, predicates[edge])
             for edge in ends[node]
             if granted[cells[edge]]
             and (granted[gate] if (gate := gates[other := others[edge]]) >= 0 else shown(other, granted))
         ]
-        return dict.fromkeys(steps) if len(steps) > 1 else steps
 
     def nodes(self) -> Collection[int]:
         return self._links.outgoing.keys()
@@ -279,15 +278,15 @@ class _Projected:
                     queue.append(product)
         return distances
 
-    def steps(self, node: int, upstream: bool) -> Collection[tuple[int, str]]:
-        found: dict[tuple[int, str], None] = {}
+    def steps(self, node: int, upstream: bool) -> Sequence[tuple[int, str]]:
+        found: set[tuple[int, str]] = set()
         held = self._holds.around(node, upstream=False)
         for part in held:
             for other, predicate in self._datasets.steps(part, upstream):
-                found.update(dict.fromkeys((product, predicate) for product in self._holders(other)))
+                found.update((product, predicate) for product in self._holders(other))
         for part in held or self._outsider(node):
             for other, predicate in self._products.steps(part, upstream):
-                found.update(dict.fromkeys((product, predicate) for product in self._holders(other) or [other]))
+                found.update((product, predicate) for product in self._holders(other) or [other])
         return [step for step in found if step[0] != node]
 
     def nodes(self) -> Collection[int]:
@@ -415,10 +414,12 @@ class LineageIndex:
         """All visible edges of a level, by (source, target, predicate)."""
         graph = self._graph(level, granted := self._granted(visible))
         return self._in_words(
-            (node, other, predicate)
-            for node in graph.nodes()
-            if self._nodes.shown(node, granted)
-            for other, predicate in graph.steps(node, upstream=False)
+            {
+                (node, other, predicate)
+                for node in graph.nodes()
+                if self._nodes.shown(node, granted)
+                for other, predicate in graph.steps(node, upstream=False)
+            }
         )
 
     def cycles(self, level: Level, visible: Visible) -> list[tuple[str, ...]]:
@@ -539,7 +540,7 @@ class LineageIndex:
                 break
         return chosen
 
-    def _in_words(self, edges: Iterator[tuple[int, int, str]] | set[tuple[int, int, str]]) -> Iterator[LineageEdge]:
+    def _in_words(self, edges: set[tuple[int, int, str]]) -> Iterator[LineageEdge]:
         iris = self._nodes.iris
         return (LineageEdge(*edge) for edge in sorted((iris[s], iris[t], predicate) for s, t, predicate in edges))
 

@@ -191,6 +191,8 @@ def _cycles(calls: Mapping[str, set[str]]) -> list[str]:
     return problems
 
 
+_SETS_BY_KEY = re.compile(r"(?m)^[\w.]+\[.*\]\s*contains\b")
+
 _PLANNER = """
 import json, sys, regopy
 interpreter = regopy.Interpreter()
@@ -208,6 +210,9 @@ def check_policies(policies: PolicySet) -> None:
 
     Writing the plan crashes in a process that loaded another C++ extension before regopy: it gets one of its own.
     """
+    for path, body in policies.files.items():
+        if _SETS_BY_KEY.search(body.decode()):  # compiles, and then answers with every key's elements at once
+            raise ConfigError(f"{path}: `rule[key] contains` is not supported", remedy="Write a partial set of objects.")
     modules = json.dumps({path: body.decode() for path, body in policies.files.items()})
     with tempfile.TemporaryDirectory() as folder:
         for path in policies.files:

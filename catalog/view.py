@@ -709,8 +709,11 @@ class View:
         return tuple(found)
 
 
+_IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|^`\\]+")
+
+
 def _is_iri(text: str) -> bool:
-    return bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[^\\s<>\"{}|^`\\\\]+$", text))
+    return _IRI.fullmatch(text) is not None
 
 
 def _lang_rank(lang: str | None, langs: tuple[str, ...]) -> int:

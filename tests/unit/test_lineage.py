@@ -196,6 +196,7 @@ def test_one_edge_stated_by_two_documents_is_one_edge() -> None:
     put(index, 1, "m/q", "m/b", "m/a>m/b")
     for visible in (EVERYTHING, seeing(0, 1)):
         assert pairs(walk(index, "m/a", visible=visible).edges) == ["m/a>m/b"]
+        assert pairs(index.edges(Level.DATASET, visible)) == ["m/a>m/b"]
     assert walk(index, "m/a", depth=0).nodes[0].more_downstream == 1
 
 
@@ -241,6 +242,14 @@ def test_product_edges_follow_from_dataset_edges_without_self_loops() -> None:
     assert pairs(result.edges) == ["m/p>m/q", "m/q>m/r"]
     assert pairs(index.edges(Level.PRODUCT, EVERYTHING)) == ["m/p>m/q", "m/q>m/r"]
     assert index.cycles(Level.PRODUCT, EVERYTHING) == []
+
+
+def test_product_edges_lead_through_products_outside() -> None:
+    index = new_index()
+    put(index, 0, "m/p", "", "m/p->http://out/x")
+    put(index, 1, "m/q", "", "http://out/x->m/q")
+    assert distances(walk(index, "m/p")) == [(0, "m/p"), (1, "http://out/x"), (2, "m/q")]
+    assert distances(walk(index, "http://out/x")) == [(0, "http://out/x"), (1, "m/p"), (1, "m/q")]
 
 
 def test_a_dataset_of_two_products_stands_for_those_that_visibly_own_it() -> None:

@@ -220,6 +220,14 @@ def test_misspelt_words_stand_for_visible_words_only() -> None:
     assert index.search(SearchQuery("custumer "), visible).suggestions() == ("costumer",)
 
 
+def test_a_hidden_word_that_is_nearer_does_not_shadow_a_visible_one() -> None:
+    index = corpus("customers", "costomers")
+    visible = ALL.copy()
+    visible[0] = False
+    assert found(index, "customerz ") == ["a"]
+    assert found(index, "customerz ", visible) == ["b"]
+
+
 def test_text_without_a_word_finds_nothing_and_no_text_lists_all_by_iri() -> None:
     index = index_of(document("b", "x"), document("c"), document("a", "y"))
     assert found(index, "  ?! ") == found(index, "") == []
@@ -358,6 +366,15 @@ def test_highlights_mark_what_matched_best_predicates_first() -> None:
     ]
     hit = index.search(SearchQuery("order "), ALL).hits[0]
     assert hit.matched_on == (TITLE, DESCRIPTION)
+
+
+def test_highlights_know_the_language_of_the_text() -> None:
+    assert highlighted(index_of(document("a", text("Die Häuser", lang="de"))), "haus ") == [(DESCRIPTION, ["Häuser"])]
+
+
+def test_highlights_of_many_different_words() -> None:
+    stated = " ".join(chr(97 + n) + chr(98 + n) * 3 for n in range(20))
+    assert highlighted(index_of(document("a", stated)), stated) == [(DESCRIPTION, stated.split())]
 
 
 def test_long_texts_are_cut_between_words_where_most_matches_are() -> None:

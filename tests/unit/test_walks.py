@@ -216,6 +216,12 @@ def test_from_a_node_to_itself() -> None:
     assert shortest_paths("a", "a", graph("a r a"), max_length=1, k=3, budget=1).items == ((),)
 
 
+def test_ways_longer_than_any_distance_are_found() -> None:
+    near = graph("a r z", "b r z", "c r z", "a r b", "b r c")
+    found = shortest_paths("a", "z", near, direction=OUT, max_length=6, k=9, budget=99)
+    assert [shown(path) for path in found.items] == ["a -r> z", "a -r> b -r> z", "a -r> b -r> c -r> z"]
+
+
 def test_a_spent_budget_is_said() -> None:
     wide = graph(*(f"a r m{n}" for n in range(20)), *(f"m{n} r b" for n in range(20)))
     enough = shortest_paths("a", "b", wide, max_length=2, k=20, budget=41)

@@ -1,0 +1,84 @@
+"""The verdict on documents without a server: the same reader and rules, as far as they need no mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from fairmesh.api.verdicts import Verdict
+from fairmesh.catalog import Settings, rdf
+from fairmesh.catalog.document import read
+from fairmesh.catalog.errors import FairmeshError, InputError, WorkerFailed
+from fairmesh.catalog.governance import RuleSet, Validator
+from fairmesh.catalog.model import Report
+from fairmesh.catalog.workers import Pool
+
+_PARSE_TIMEOUT = 20.0
+
+
+class Checker:
+    """Judges documents under the rule set of the settings. Documents are parsed and validated in child processes."""
+
+    def __init__(self, settings: Settings, rules: RuleSet, size: int) -> None:
+        self._settings = settings
+        self._limits = rdf.Limits(settings.max_bytes, settings.max_depth, settings.max_quads)
+        self._parsers = Pool(size)
+        self._validator = Validator(rules, size)
+        self._size = size
+
+    @classmethod
+    @contextmanager
+    def open(cls, settings: Settings, documents: int) -> Iterator[Checker]:
+        """A checker for about so many documents. Raises `ConfigError` or `InputError` for rules that cannot be used."""
+        rules = RuleSet.load(settings.governance) if settings.governance else RuleSet.load()
+        checker = cls(settings, rules, max(1, min(settings.workers, documents)))
+        try:
+            yield checker
+        finally:
+            checker._parsers.close()
+            checker._validator.close()
+
+    def check(self, documents: Sequence[tuple[str, bytes]], done: Callable[[int], None]) -> list[Verdict]:
+        """A verdict for each (file, content), in order; `done` is told how many more are finished."""
+        with ThreadPoolExecutor(self._size) as threads:
+            verdicts = []
+            for verdict in threads.map(lambda document: self._verdict(*document), documents):
+                verdicts.append(verdict)
+                done(1)
+            return verdicts
+
+    def _verdict(self, file: str, content: bytes) -> Verdict:
+        try:
+            return self._judge(file, content)
+        except FairmeshError as error:
+            return Verdict.failed(file, error)
+
+    def _judge(self, file: str, content: bytes) -> Verdict:
+        base = self._settings.iri_base
+        media_type = rdf.media_type_for_path(file)
+        try:
+            document = self._parsers.call(read, content, media_type, base, self._limits, timeout=_PARSE_TIMEOUT)
+        except WorkerFailed as error:
+            raise InputError(
+                f"the document could not be read: {error.message}",
+                remedy="Nest it less deeply, or send it as N-Triples",
+            ) from error
+        report = self._validator.validate(
+            document.nquads, b"", product=document.product, domain=document.access.domain, own=document.own,
+            iri_base=base, now=datetime.now(UTC), offline=True,
+        )  # fmt: skip
+        return Verdict.judged(file, document.key, _with_lines(report, content, document.media_type, base))
+
+
+def _with_lines(report: Report, content: bytes, media_type: str, iri_base: str) -> Report:
+    if not report.findings:
+        return report
+    places = rdf.Positions(content, media_type, iri_base)
+    found = []
+    for finding in report.findings:
+        line, column = places.find(finding.focus, finding.path) or (None, None)
+        found.append(replace(finding, line=line, column=column))
+    return replace(report, findings=tuple(found))

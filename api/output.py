@@ -1,0 +1,350 @@
+"""Rendering of verdicts: for people, for programs, and for the three formats CI systems read."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TextIO
+from urllib.parse import quote
+
+from fairmesh.api.verdicts import Finding, Reason, Run, Verdict, reasons
+from fairmesh.catalog import rdf
+from fairmesh.catalog.model import Severity
+
+_WORDS = {"VIOLATION": "error", "WARNING": "warning", "INFO": "advice"}
+_COLORS = {"error": "31", "refused": "31", "warning": "33", "ok": "32", "created": "32", "updated": "32"}
+_CHANGES_SHOWN = 10
+
+
+class Terminal:
+    """Standard output or error. Colour on a terminal only, and not when `NO_COLOR` is set or TERM is dumb."""
+
+    def __init__(self, stream: TextIO, environment: Mapping[str, str]) -> None:
+        self._stream = stream
+        self.interactive = stream.isatty()
+        self._colored = self.interactive and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+
+    def line(self, text: str = "") -> None:
+        """One line. Control characters, which metadata may hold, never reach the terminal."""
+        pieces = _MARK.split(text) if self._colored else [text]
+        shown = (f"\x1b[{piece or 0}m" if n % 2 else _visible(piece) for n, piece in enumerate(pieces))
+        self._stream.write("".join(shown) + "\n")
+
+    def raw(self, text: str) -> None:
+        """A text of many lines, as it is."""
+        self._stream.write(text if text.endswith("\n") else text + "\n")
+
+    def paint(self, word: str, text: str | None = None) -> str:
+        """The word (or the text in its place) in the word's colour, as marks that `line` understands."""
+        shown = word if text is None else text
+        color = _COLORS.get(word)
+        return f"\0{color}\0{shown}\0\0" if color and self._colored else shown
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
+class Progress:
+    """A bar on standard error, when that is a terminal; nothing anywhere else."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self._what, self._total, self._done = what, total, 0
+        self._shown = sys.stderr.isatty() and total > 1
+
+    def add(self, count: int) -> None:
+        self._done += count
+        if self._shown:
+            filled = 30 * self._done // self._total
+            bar = "#" * filled + "-" * (30 - filled)
+            sys.stderr.write(f"\r{self._what} [{bar}] {self._done}/{self._total}")
+            if self._done >= self._total:
+                sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+_MARK = re.compile("\0(\\d*)\0")
+
+
+def _visible(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def term(text: str) -> str:
+    """An N-Triples term the way people read it: prefixed names, texts without their type."""
+    bare = text[1:-1] if text.startswith("<") else text
+    return rdf.compact(bare) or text
+
+
+def path_text(path: str | None) -> str:
+    if path is None:
+        return ""
+    return re.sub(r"<([^<>]*)>", lambda m: rdf.compact(m[1]) or m[0], path) if "<" in path else term(path)
+
+
+# -- for people -------------------------------------------------------------------------------------------------------
+
+
+def text(run: Run, out: Terminal) -> None:
+    """A line for each document with its findings below, then the notes, then what was refused and why."""
+    for verdict in run.verdicts:
+        _document(run, verdict, out)
+    for note in run.notes:
+        out.line(f"note: {note}")
+    missing = sorted({rule for verdict in run.verdicts for rule in verdict.not_checked})
+    if missing:
+        out.line(f"not checked: {', '.join(missing)} (they need the mesh: use --server)")
+    if len(run.verdicts) > 1 or run.action == "import":
+        _table(run, out)
+
+
+def _document(run: Run, verdict: Verdict, out: Terminal) -> None:
+    word = _word(run, verdict)
+    parts = [out.paint(word, f"{word:<9}"), verdict.key or verdict.file]
+    if verdict.revision is not None:
+        parts.append(f"revision {verdict.revision}")
+    if verdict.changes:
+        added = sum(change["added"] for change in verdict.changes)
+        parts.append(f"+{added} -{len(verdict.changes) - added} statements")
+    if verdict.key and run.action != "import":
+        parts.append(verdict.file)
+    counts = [f"{n} {_WORDS[s]}{'s' if n > 1 and s != 'INFO' else ''}" for s in _WORDS if (n := _count(verdict, s))]
+    if counts and run.action != "import":
+        parts.append("(" + ", ".join(counts) + ")")
+    out.line("  ".join(parts))
+    if verdict.change == "updated":
+        _changes(verdict, out)
+    if run.action != "import":
+        for group in verdict.groups():
+            out.line("  " + _group(verdict, group, out))
+    if not verdict.ok and verdict.code != "not-conforming":
+        out.line(f"  {place(verdict.file, verdict.line, verdict.column)}: {out.paint('error')} {_fault(verdict)}")
+
+
+def _count(verdict: Verdict, severity: str) -> int:
+    return verdict.count(Severity(severity))
+
+
+def _fault(verdict: Verdict) -> str:
+    record = f"{verdict.record}: " if verdict.record and not verdict.key else ""
+    return f"[{verdict.code}] {record}{verdict.why}"
+
+
+def _word(run: Run, verdict: Verdict) -> str:
+    if not verdict.ok:
+        return "refused"
+    if verdict.change is None:
+        return "ok"
+    return verdict.change
+
+
+def _changes(verdict: Verdict, out: Terminal) -> None:
+    for change in verdict.changes[:_CHANGES_SHOWN]:
+        sign = "+" if change["added"] else "-"
+        out.line(f"  {sign} {term(change['subject'])} {term(change['predicate'])} {term(change['object'])}")
+    if len(verdict.changes) > _CHANGES_SHOWN:
+        out.line(f"  and {len(verdict.changes) - _CHANGES_SHOWN} more statements")
+
+
+def _group(verdict: Verdict, group: list[Finding], out: Terminal) -> str:
+    first = group[0]
+    word = _WORDS[first.severity]
+    said = f"{place(verdict.file, first.line, first.column)}: {out.paint(word)} [{first.rule}] {first.message}"
+    if first.path:
+        said += f" ({path_text(first.path)})"
+    if len(group) > 1:
+        lines = sorted({f.line for f in group[1:] if f.line is not None and f.line != first.line})
+        said += f"; {len(group)} times" + (f", also at line {_some(lines)}" if lines else "")
+    return said
+
+
+def _some(lines: list[int]) -> str:
+    shown = ", ".join(map(str, lines[:8]))
+    return shown + (f" and {len(lines) - 8} more" if len(lines) > 8 else "")
+
+
+def place(file: str, line: int | None, column: int | None) -> str:
+    return file + (f":{line}" + (f":{column}" if column else "") if line else "")
+
+
+def _table(run: Run, out: Terminal) -> None:
+    counts = Counter(_word(run, verdict) for verdict in run.verdicts)
+    out.line()
+    if run.dry_run:
+        out.line("dry run: nothing was stored")
+    words = ("ok", "refused") if run.action == "validate" else ("created", "updated", "unchanged", "refused")
+    for word in dict.fromkeys((*words, *counts)):
+        if counts[word] or word in words:
+            out.line(f"{out.paint(word, f'{word:<9}')} {counts[word]:>6}")
+    for reason in reasons(run.verdicts):
+        out.line(f"  {_reason(reason)}")
+
+
+def _reason(reason: Reason) -> str:
+    documents = f"{reason.documents} document{'s' if reason.documents > 1 else ''}"
+    times = f", {reason.times} times" if reason.times > reason.documents else ""
+    return f"[{reason.rule}] {reason.message} ({documents}{times})"
+
+
+# -- for programs -----------------------------------------------------------------------------------------------------
+
+
+def as_json(run: Run) -> str:
+    """`{action, dry_run, exit_code, results: [...], notes: [...], reasons: [...]}`."""
+    return _dump({
+        "action": run.action,
+        "dry_run": run.dry_run,
+        "exit_code": run.exit_code,
+        "results": [_result(run, verdict) for verdict in run.verdicts],
+        "notes": list(run.notes),
+        "reasons": [asdict(reason) for reason in reasons(run.verdicts)],
+    })  # fmt: skip
+
+
+def _result(run: Run, verdict: Verdict) -> dict[str, Any]:
+    return {"verdict": _word(run, verdict), **asdict(verdict)}
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+_LEVELS = {"VIOLATION": "error", "WARNING": "warning", "INFO": "note"}
+
+
+def sarif(run: Run) -> str:
+    """SARIF 2.1.0: every finding and refusal is a result, every note one of level `note`."""
+    results = [_sarif_result(verdict, *item) for verdict in run.verdicts for item in _items(verdict)]
+    results += [{"ruleId": "note", "level": "note", "message": {"text": note}} for note in run.notes]
+    rules = sorted({result["ruleId"] for result in results})
+    driver = {"name": "fairmesh", "version": version("fairmesh"), "rules": [{"id": rule} for rule in rules]}
+    return _dump({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}],
+    })  # fmt: skip
+
+
+def _items(verdict: Verdict) -> Iterator[tuple[str, str, str, int | None, int | None]]:
+    """(severity, rule, message, line, column) of everything there is to say about a document."""
+    for finding in verdict.findings:
+        yield finding.severity, finding.rule, finding.message, finding.line, finding.column
+    if not verdict.ok and not (verdict.code == "not-conforming" and verdict.findings):
+        yield "VIOLATION", verdict.code, _subject(verdict) + verdict.why, verdict.line, verdict.column
+
+
+def _subject(verdict: Verdict) -> str:
+    name = verdict.key or verdict.record
+    return f"{name}: " if name else ""
+
+
+def _sarif_result(
+    verdict: Verdict, severity: str, rule: str, message: str, line: int | None, column: int | None
+) -> dict[str, Any]:
+    location: dict[str, Any] = {"artifactLocation": {"uri": _uri(verdict.file)}}
+    if line:
+        location["region"] = {"startLine": line} | ({"startColumn": column} if column else {})
+    return {
+        "ruleId": rule,
+        "level": _LEVELS[severity],
+        "message": {"text": message},
+        "locations": [{"physicalLocation": location}],
+    }
+
+
+def _uri(file: str) -> str:
+    return Path(file).as_uri() if Path(file).is_absolute() else quote(Path(file).as_posix())
+
+
+def junit(run: Run) -> str:
+    """JUnit XML: a test case for each document, failed when it was refused; all that was said in `system-out`."""
+    codes = Counter(_kind(verdict) for verdict in run.verdicts)
+    counts = {
+        "tests": str(len(run.verdicts)), "failures": str(codes["failure"]), "errors": str(codes["error"]),
+    }  # fmt: skip
+    root = ET.Element("testsuites", counts)
+    suite = ET.SubElement(root, "testsuite", {"name": f"fairmesh {run.action}", **counts})
+    for verdict in run.verdicts:
+        name = verdict.key or verdict.record or verdict.file
+        case = ET.SubElement(suite, "testcase", {"classname": _xml(verdict.file), "name": _xml(name)})
+        said = [_sentence(verdict.file, *item) for item in _items(verdict)]
+        kind = _kind(verdict)
+        if kind:
+            failure = ET.SubElement(case, kind, {"message": _xml(verdict.why), "type": _xml(verdict.code)})
+            failure.text = _xml("\n".join(said))
+        elif said:
+            ET.SubElement(case, "system-out").text = _xml("\n".join(said))
+    if run.notes:
+        ET.SubElement(suite, "system-out").text = _xml("\n".join(run.notes))
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode")
+
+
+def _kind(verdict: Verdict) -> str:
+    """JUnit parts what was judged and refused (`failure`) from what could not be judged (`error`)."""
+    return "" if verdict.ok else "failure" if verdict.exit_code == 1 else "error"
+
+
+def _sentence(file: str, severity: str, rule: str, message: str, line: int | None, column: int | None) -> str:
+    return f"{place(file, line, column)}: {_WORDS[severity]} [{rule}] {message}"
+
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def _xml(said: str) -> str:
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", said)
+
+
+_COMMANDS = {"VIOLATION": "error", "WARNING": "warning", "INFO": "notice"}
+
+
+def github(run: Run) -> str:
+    """GitHub Actions workflow commands: an annotation for every finding, refusal and note."""
+    lines = [_annotation(verdict.file, *item) for verdict in run.verdicts for item in _items(verdict)]
+    lines += [f"::notice title=fairmesh::{_data(note)}" for note in run.notes]
+    return "\n".join(lines)
+
+
+def _annotation(file: str, severity: str, rule: str, message: str, line: int | None, column: int | None) -> str:
+    properties = {"file": file, "line": line, "col": column, "title": f"fairmesh {rule}"}
+    given = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items() if value)
+    return f"::{_COMMANDS[severity]} {given}::{_data(message)}"
+
+
+def _data(said: str) -> str:
+    return said.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(said: str) -> str:
+    return _data(said).replace(":", "%3A").replace(",", "%2C")
+
+
+FORMATS: Mapping[str, Callable[[Run], str] | None] = {
+    "text": None, "json": as_json, "sarif": sarif, "junit": junit, "github": github,
+}  # fmt: skip
+
+
+def show(run: Run, form: str) -> None:
+    """Write the run to standard output in one of `FORMATS`."""
+    out = Terminal(sys.stdout, os.environ)
+    render = FORMATS[form]
+    if render is None:
+        text(run, out)
+    elif said := render(run):
+        out.raw(said)
+
+
+def table(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """Rows as lines, columns aligned, two spaces apart."""
+    found = list(rows)
+    widths = [max(map(len, column)) for column in zip(*found, strict=True)]
+    for row in found:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
