@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from fairmesh.api.submissions import Document
 from fairmesh.api.verdicts import Verdict
-from fairmesh.catalog import Settings, rdf
+from fairmesh.catalog import rdf
+from fairmesh.catalog.config import Settings
 from fairmesh.catalog.document import read
 from fairmesh.catalog.errors import FairmeshError, InputError, WorkerFailed
 from fairmesh.catalog.governance import RuleSet, Validator
@@ -41,26 +43,25 @@ class Checker:
             checker._parsers.close()
             checker._validator.close()
 
-    def check(self, documents: Sequence[tuple[str, bytes]], done: Callable[[int], None]) -> list[Verdict]:
-        """A verdict for each (file, content), in order; `done` is told how many more are finished."""
+    def check(self, documents: Sequence[Document], done: Callable[[int], None]) -> list[Verdict]:
+        """A verdict for each document, in order; `done` is told how many more are finished."""
         with ThreadPoolExecutor(self._size) as threads:
             verdicts = []
-            for verdict in threads.map(lambda document: self._verdict(*document), documents):
+            for verdict in threads.map(self._verdict, documents):
                 verdicts.append(verdict)
                 done(1)
             return verdicts
 
-    def _verdict(self, file: str, content: bytes) -> Verdict:
+    def _verdict(self, document: Document) -> Verdict:
         try:
-            return self._judge(file, content)
+            return self._judge(document)
         except FairmeshError as error:
-            return Verdict.failed(file, error)
+            return Verdict.failed(document.file, error, key=document.key, record=document.record)
 
-    def _judge(self, file: str, content: bytes) -> Verdict:
-        base = self._settings.iri_base
-        media_type = rdf.media_type_for_path(file)
+    def _judge(self, given: Document) -> Verdict:
+        base, content = self._settings.iri_base, given.content
         try:
-            document = self._parsers.call(read, content, media_type, base, self._limits, timeout=_PARSE_TIMEOUT)
+            document = self._parsers.call(read, content, given.media_type, base, self._limits, timeout=_PARSE_TIMEOUT)
         except WorkerFailed as error:
             raise InputError(
                 f"the document could not be read: {error.message}",
@@ -70,7 +71,8 @@ class Checker:
             document.nquads, b"", product=document.product, domain=document.access.domain, own=document.own,
             iri_base=base, now=datetime.now(UTC), offline=True,
         )  # fmt: skip
-        return Verdict.judged(file, document.key, _with_lines(report, content, document.media_type, base))
+        placed = _with_lines(report, content, document.media_type, base)
+        return Verdict.judged(given.file, document.key, placed, record=given.record)
 
 
 def _with_lines(report: Report, content: bytes, media_type: str, iri_base: str) -> Report:

@@ -106,7 +106,7 @@ def text(run: Run, out: Terminal) -> None:
 
 
 def _document(run: Run, verdict: Verdict, out: Terminal) -> None:
-    word = _word(run, verdict)
+    word = verdict.word
     parts = [out.paint(word, f"{word:<9}"), verdict.key or verdict.file]
     if verdict.revision is not None:
         parts.append(f"revision {verdict.revision}")
@@ -115,7 +115,9 @@ def _document(run: Run, verdict: Verdict, out: Terminal) -> None:
         parts.append(f"+{added} -{len(verdict.changes) - added} statements")
     if verdict.key and run.action != "import":
         parts.append(verdict.file)
-    counts = [f"{n} {_WORDS[s]}{'s' if n > 1 and s != 'INFO' else ''}" for s in _WORDS if (n := _count(verdict, s))]
+    counts = [
+        f"{n} {_WORDS[s]}{'s' if n > 1 and s != 'INFO' else ''}" for s in _WORDS if (n := verdict.count(Severity(s)))
+    ]
     if counts and run.action != "import":
         parts.append("(" + ", ".join(counts) + ")")
     out.line("  ".join(parts))
@@ -128,21 +130,9 @@ def _document(run: Run, verdict: Verdict, out: Terminal) -> None:
         out.line(f"  {place(verdict.file, verdict.line, verdict.column)}: {out.paint('error')} {_fault(verdict)}")
 
 
-def _count(verdict: Verdict, severity: str) -> int:
-    return verdict.count(Severity(severity))
-
-
 def _fault(verdict: Verdict) -> str:
     record = f"{verdict.record}: " if verdict.record and not verdict.key else ""
     return f"[{verdict.code}] {record}{verdict.why}"
-
-
-def _word(run: Run, verdict: Verdict) -> str:
-    if not verdict.ok:
-        return "refused"
-    if verdict.change is None:
-        return "ok"
-    return verdict.change
 
 
 def _changes(verdict: Verdict, out: Terminal) -> None:
@@ -175,14 +165,12 @@ def place(file: str, line: int | None, column: int | None) -> str:
 
 
 def _table(run: Run, out: Terminal) -> None:
-    counts = Counter(_word(run, verdict) for verdict in run.verdicts)
+    counts = Counter(verdict.word for verdict in run.verdicts)
     out.line()
     if run.dry_run:
         out.line("dry run: nothing was stored")
-    words = ("ok", "refused") if run.action == "validate" else ("created", "updated", "unchanged", "refused")
-    for word in dict.fromkeys((*words, *counts)):
-        if counts[word] or word in words:
-            out.line(f"{out.paint(word, f'{word:<9}')} {counts[word]:>6}")
+    for word in run.words:
+        out.line(f"{out.paint(word, f'{word:<9}')} {counts[word]:>6}")
     for reason in reasons(run.verdicts):
         out.line(f"  {_reason(reason)}")
 
@@ -202,14 +190,14 @@ def as_json(run: Run) -> str:
         "action": run.action,
         "dry_run": run.dry_run,
         "exit_code": run.exit_code,
-        "results": [_result(run, verdict) for verdict in run.verdicts],
+        "results": [_result(verdict) for verdict in run.verdicts],
         "notes": list(run.notes),
         "reasons": [asdict(reason) for reason in reasons(run.verdicts)],
     })  # fmt: skip
 
 
-def _result(run: Run, verdict: Verdict) -> dict[str, Any]:
-    return {"verdict": _word(run, verdict), **asdict(verdict)}
+def _result(verdict: Verdict) -> dict[str, Any]:
+    return {"verdict": verdict.word, **asdict(verdict)}
 
 
 def _dump(value: object) -> str:

@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from fairmesh.api.pages import node_page
 from fairmesh.api.products import HTML, READABLE
+from fairmesh.api.schema import is_iri
 from fairmesh.api.web import CHANNEL, Service, choose, options
 from fairmesh.catalog import errors, rdf
 from fairmesh.catalog.model import FM
@@ -37,7 +38,7 @@ class Resources:
         written = raw.decode("latin-1").partition("?")[0].partition("/id/")[2]
         with self._catalog.view(self._service.subject(request), channel=CHANNEL) as view:
             # an IRI may hold what a URL writes percent-encoded
-            iris = dict.fromkeys((base + written, base + unquote(written)))
+            iris = [iri for iri in dict.fromkeys((base + written, base + unquote(written))) if is_iri(iri)]
             iri = next((iri for iri in iris if view.exists(iri)), None)
             if iri is None:
                 for gone in iris:

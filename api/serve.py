@@ -42,18 +42,21 @@ def serve(settings: Settings, *, demo: bool) -> None:
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
-    with closing(_bind(settings)) as listener, closing(Catalog.open(settings)) as catalog:
-        with closing(Tokens.open(settings.data)) as tokens:
-            if demo:
-                _show_demo(catalog, tokens)
-            _check_exposure(listener, tokens)
-            _listen(listener, settings)
-            print(f"GraphQL page: {_url(listener)}/graphql", flush=True)
-            server = uvicorn.Server(uvicorn.Config(
-                create_app(catalog, settings, tokens), log_config=None, access_log=settings.log_level == "debug",
-                timeout_graceful_shutdown=_GRACE, server_header=False,
-            ))  # fmt: skip
-            server.run(sockets=[listener])
+    with (
+        closing(_bind(settings)) as listener,
+        closing(Catalog.open(settings)) as catalog,
+        closing(Tokens.open(settings.data)) as tokens,
+    ):
+        if demo:
+            _show_demo(catalog, tokens)
+        _check_exposure(listener, tokens)
+        _listen(listener, settings)
+        print(f"GraphQL page: {_url(listener)}/graphql", flush=True)
+        config = uvicorn.Config(
+            create_app(catalog, settings, tokens), log_config=None, access_log=settings.log_level == "debug",
+            timeout_graceful_shutdown=_GRACE, server_header=False,
+        )  # fmt: skip
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -43,15 +43,18 @@ class Finding:
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Finding:
-        return cls(*(found.get(name) for name in cls.__slots__))
+        return cls(
+            found["rule"], found["severity"], found["message"], found["focus"], found["path"], found["value"],
+            found["line"], found["column"],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One document. `file` (and `record` in it) is where it came from.
 
-    `status` is that of the HTTP contract. `change` is created, updated or unchanged, or None when it was refused;
-    then `problem` says why. `findings` are there whether or not they refuse.
+    `status` is that of the HTTP contract. `change` is created, updated, unchanged or written; None when it was only
+    checked, or refused: then `problem` says why. `findings` are there whether or not they refuse.
     """
 
     file: str
@@ -92,6 +95,11 @@ class Verdict:
     @property
     def ok(self) -> bool:
         return self.problem is None
+
+    @property
+    def word(self) -> str:
+        """created, updated, unchanged or written; ok for what was only checked; refused."""
+        return (self.change or "ok") if self.ok else "refused"
 
     @property
     def code(self) -> str:
@@ -136,10 +144,12 @@ def rules_text(rules: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Everything one command has to say. `action` is what was done to documents: validate, register or import."""
+    """Everything one command has to say. `action` is validate, register or import; `words` what a document can become
+    in it, in the order of the closing table."""
 
     action: str
     verdicts: tuple[Verdict, ...]
+    words: tuple[str, ...]
     notes: tuple[str, ...] = ()
     dry_run: bool = False
 

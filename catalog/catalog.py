@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from fairmesh.catalog import rdf
-from fairmesh.catalog.access import Access, EmbeddedEngine, OpaEngine, PolicySet
+from fairmesh.catalog.access import Access, PolicySet, open_engine
 from fairmesh.catalog.config import Settings
 from fairmesh.catalog.document import TITLES, ProductDocument, own_nodes, read, references
 from fairmesh.catalog.errors import (
@@ -161,8 +161,7 @@ class Catalog:
             journal = Journal.open(settings.data)
             _check_base(journal, settings, clock)
             graph = OxigraphGraph(settings.data / "graph")
-            engine = OpaEngine(settings.opa_url, policies) if settings.opa_url else EmbeddedEngine(policies)
-            access = Access(engine, policies)
+            access = Access(open_engine(policies, settings.opa_url), policies)
             catalog = cls(settings, journal, graph, rules, access, lock, clock)
             catalog._start(policies)
         except BaseException:

@@ -622,7 +622,7 @@ def report_graph(report: Report) -> list[Triple]:
 
 
 def _result_triples(result: BlankNode, finding: Finding) -> Iterator[Triple]:
-    def say(name: str, value: _Term | Triple) -> Triple:
+    def say(name: str, value: _Term) -> Triple:
         return Triple(result, NamedNode(_SH + name), value)
 
     yield Triple(result, NamedNode(_TYPE), NamedNode(_SH + "ValidationResult"))

@@ -41,8 +41,10 @@ class Graph(Protocol):
     def set_vocabulary(self, triples: Iterable[Triple], seq: int) -> None:
         """Atomically replace the vocabulary graph."""
 
-    def match(self, subject: str | None, predicate: str | None = None, obj: object = None) -> Iterator[Match]:
-        """Statements that fit; None matches anything; `obj` is an IRI as `str`, or a term."""
+    def match(
+        self, subject: str | None, predicate: str | None = None, obj: str | None = None, *, graph: str | None = None
+    ) -> Iterator[Match]:
+        """Statements that fit; None matches anything; the others are IRIs."""
 
     def graph(self, product: str) -> list[Triple]:
         """All statements of one graph."""
@@ -96,16 +98,19 @@ class OxigraphGraph:
             f"INSERT DATA {{ GRAPH {_META} {{ {_META} {_REFLECTS} {int(seq)} }} }}"
         )
 
-    def match(self, subject: str | None, predicate: str | None = None, obj: object = None) -> Iterator[Match]:
+    def match(
+        self, subject: str | None, predicate: str | None = None, obj: str | None = None, *, graph: str | None = None
+    ) -> Iterator[Match]:
         quads = self.store.quads_for_pattern(
             NamedNode(subject) if subject is not None else None,
             NamedNode(predicate) if predicate is not None else None,
-            NamedNode(obj) if isinstance(obj, str) else obj,  # type: ignore[arg-type]
+            NamedNode(obj) if obj is not None else None,
+            NamedNode(graph) if graph is not None else None,
         )
         for quad in quads:
-            graph = quad.graph_name
-            if isinstance(graph, NamedNode) and graph != _META:
-                yield quad.triple, graph.value
+            name = quad.graph_name
+            if isinstance(name, NamedNode) and name != _META:
+                yield quad.triple, name.value
 
     def graph(self, product: str) -> list[Triple]:
         return [quad.triple for quad in self.store.quads_for_pattern(None, None, None, NamedNode(product))]

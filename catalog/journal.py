@@ -364,7 +364,7 @@ class _Walk:
                 self._awaited = None
         if head is None:
             return self.blame(None, "", "the head row is missing")
-        self._compare(*head)
+        return self._compare(*head)
 
     def _blame_link(self, row: Mapping[str, Any], confirmed: str) -> None:
         """Two entries are sound in themselves but do not join. If what comes next confirms the second, it is the first

@@ -359,8 +359,7 @@ class Level(StrEnum):
 class LineageStatement:
     """`target` was derived from `source`, as one product document states it with `predicate`.
 
-    `target_need`/`source_need` are what the two ends need on *that* document's product; the source may also be hidden
-    for reasons of its own document (see `Lineage.put`).
+    `need` is what a reader needs on *that* document's product; either end may also be hidden by its own document.
     """
 
     source: str

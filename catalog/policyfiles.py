@@ -212,7 +212,9 @@ def check_policies(policies: PolicySet) -> None:
     """
     for path, body in policies.files.items():
         if _SETS_BY_KEY.search(body.decode()):  # compiles, and then answers with every key's elements at once
-            raise ConfigError(f"{path}: `rule[key] contains` is not supported", remedy="Write a partial set of objects.")
+            raise ConfigError(
+                f"{path}: `rule[key] contains` is not supported in policies", remedy="Write a partial set of objects."
+            )
     modules = json.dumps({path: body.decode() for path, body in policies.files.items()})
     with tempfile.TemporaryDirectory() as folder:
         for path in policies.files:

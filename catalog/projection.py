@@ -14,6 +14,7 @@ from fairmesh.catalog.document import (
     DISCOVER_PREDICATES,
     DPROD,
     SENSITIVITY,
+    SHARED,
     TITLES,
     TYPE,
     Statements,
@@ -37,7 +38,7 @@ from fairmesh.catalog.model import (
     StatementChange,
     column_need,
 )
-from fairmesh.catalog.rdf import PREFIXES, Literal, Triple, load
+from fairmesh.catalog.rdf import PREFIXES, BlankNode, Literal, NamedNode, Triple, load
 
 _FACETS = {
     FacetField.LICENSE: (DCT + "license",),
@@ -47,18 +48,24 @@ _FACETS = {
 _OWN_CLASSIFICATION = {FacetField.CLASSIFICATION: (SENSITIVITY, COLUMN_CLASSIFICATION)}
 
 
+Said = tuple[str, str, NamedNode | BlankNode | Literal]
+"""Subject, predicate and object."""
+
+
 @dataclass(frozen=True, slots=True)
 class Projection:
     """Everything derived from one accepted document.
 
     `needs` lists the classified columns, which need more than READ; `discover_nodes` the shared nodes a discovering
-    reader may look up; `outside` the own nodes whose IRIs do not lie under the mesh's base.
+    reader may look up; `outside` the own nodes whose IRIs do not lie under the mesh's base; `said` what the document
+    says of shared nodes.
     """
 
     key: str
     access: AccessKey
     version: str | None
     outside: frozenset[str]
+    said: tuple[Said, ...]
     needs: Mapping[str, Need]
     discover_nodes: frozenset[str]
     search: tuple[SearchDocument, ...]
@@ -132,6 +139,7 @@ class _Projector:
             access=self.access,
             version=versions[0][1] if versions else None,
             outside=frozenset(n for n in self.owned if not n.startswith(self.iri_base)),
+            said=tuple(self._said()),
             needs=self.needs,
             discover_nodes=frozenset(discover),
             search=tuple(self._search()),
@@ -149,6 +157,13 @@ class _Projector:
                 yield LineageStatement(source, subject, DERIVED, level, nodes.get(subject, Need.READ))
         for source in self.graph.iris(self.product, DPROD + "inputDataset"):
             yield LineageStatement(source, self.product, DPROD + "inputDataset", Level.PRODUCT)
+
+    def _said(self) -> Iterable[Said]:
+        shared = tuple(self.iri_base + folder for folder in SHARED)
+        for subject, said in self.graph.by_subject.items():
+            if subject.startswith(shared):
+                for predicate, objects in said.items():
+                    yield from ((subject, predicate, value) for value in objects)
 
     # -- search --
 

@@ -8,6 +8,7 @@ yet grants nothing on it.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +18,8 @@ from numpy.typing import NDArray
 
 from fairmesh.catalog.document import DISCOVER_PREDICATES, SHARED
 from fairmesh.catalog.model import AccessKey, Need
-from fairmesh.catalog.projection import Projection
+from fairmesh.catalog.projection import Projection, Said
+from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode
 
 Grants = NDArray[np.bool_]
 """[access key, Need] -> may the reader see it."""
@@ -39,6 +41,7 @@ class Product:
     retired: bool
     discover_nodes: frozenset[str]
     outside: frozenset[str]
+    said: tuple[Said, ...]
     needs: Mapping[str, Need]
     detail: Mapping[str, object]
 
@@ -57,6 +60,8 @@ class Registry:
         self._key_ids: dict[AccessKey, int] = {}
         self._key_of_slot = np.zeros(64, dtype=np.int32)
         self._outside: dict[str, set[int]] = {}
+        self._said: dict[str, dict[Said, Counter[tuple[int, Need]]]] = {}
+        self._interned: dict[Said, Said] = {}
         self._shared = tuple(iri_base + folder for folder in SHARED)
         self._visible: dict[int, tuple[Grants, int, Grants]] = {}
         self._guard = threading.Lock()
@@ -75,7 +80,8 @@ class Registry:
         product = Product(
             slot, iri, projection.key, revision, projection.version, self.key_id(projection.access),
             old.created_at if old is not None else at, at, by, False,
-            projection.discover_nodes, projection.outside, projection.needs, {},
+            projection.discover_nodes, projection.outside,
+            tuple(self._interned.setdefault(said, said) for said in projection.said), projection.needs, {},
         )  # fmt: skip
         self._place(product, old)
         return product
@@ -85,7 +91,7 @@ class Registry:
         old = self.by_iri[iri]
         product = Product(
             old.slot, iri, old.key, revision, old.version, old.key_id, old.created_at, at, by, True,
-            frozenset(), frozenset(), {}, detail,
+            frozenset(), frozenset(), (), {}, detail,
         )  # fmt: skip
         self._place(product, old)
         return product
@@ -101,13 +107,33 @@ class Registry:
             self.slots.append(product)
         else:
             self.slots[product.slot] = product
+            self._count_said(old, -1)
             for node in old.outside:
                 self._outside[node].discard(product.slot)
+        self._count_said(product, 1)
         for node in product.outside:
             self._outside.setdefault(node, set()).add(product.slot)
         self.by_iri[product.iri] = self.by_key[product.key] = product
         self._key_of_slot[product.slot] = product.key_id
         self.revision += 1
+
+    def _count_said(self, product: Product, by: int) -> None:
+        for said in product.said:
+            need = Need.DISCOVER if said[0] in product.discover_nodes else Need.READ
+            counts = self._said.setdefault(said[0], {}).setdefault(said, Counter())
+            counts[product.key_id, need] += by
+            if not counts[product.key_id, need]:
+                del counts[product.key_id, need]
+
+    def said_of(self, shared: str, grants: Grants) -> Iterator[tuple[str, NamedNode | BlankNode | Literal, int]]:
+        """What visible documents say of a shared node: predicate, object, and in how many of them.
+
+        Thousands of documents repeat the label of their domain; this answers without reading them all.
+        """
+        for (_, predicate, value), counts in self._said.get(shared, {}).items():
+            seen = sum(n for (key, need), n in counts.items() if key < len(grants) and grants[key, need])
+            if seen:
+                yield predicate, value, seen
 
     def live(self) -> Iterator[Product]:
         return (product for product in self.slots if not product.retired)

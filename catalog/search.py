@@ -432,7 +432,6 @@ class _Correction(NamedTuple):
     errors: int
     members: int
     word: str
-    terms: tuple[int, ...]
 
 
 # -- the index ------------------------------------------------------------------------------------------------------
@@ -531,8 +530,8 @@ class Index:
             return []
         counts = population.counts([terms for _, terms in near.values()])
         found = [
-            _Correction(errors, count, text, tuple(terms))
-            for (text, (errors, terms)), count in zip(near.items(), counts, strict=True)
+            _Correction(errors, count, text)
+            for (text, (errors, _)), count in zip(near.items(), counts, strict=True)
             if count
         ]
         return sorted(found, key=lambda c: (c.errors, -c.members, c.word))[:_MAX_CORRECTIONS]
@@ -641,10 +640,12 @@ class Index:
         return _Clause(whole, tuple(parts))
 
     def _corrected(self, match: _Match, population: _Population) -> _Match:
-        if len(match.members):
+        near = [] if len(match.members) else self._corrections(population, match.word)
+        if not near:
             return match
-        near = self._corrections(population, match.word)
-        spellings = {term: TYPO[c.errors] for c in near if c.errors == near[0].errors for term in c.terms}
+        meant = [correction for correction in near if correction.errors == near[0].errors]
+        terms = (self._vocabulary.spellings(correction.word, False, frozenset()) for correction in meant)
+        spellings = dict.fromkeys(itertools.chain.from_iterable(terms), TYPO[near[0].errors])
         return _Match(match.word, frozenset(spellings), *population.frequencies(spellings))
 
     def _found(self, query: SearchQuery, population: _Population, clauses: list[_Clause]) -> tuple[Array, Array]:

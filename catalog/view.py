@@ -36,7 +36,7 @@ from fairmesh.catalog.document import (
     VCARD,
     tail,
 )
-from fairmesh.catalog.errors import InputError, Retired
+from fairmesh.catalog.errors import InputError, NotFound, Retired, TooLarge
 from fairmesh.catalog.filters import Filters
 from fairmesh.catalog.graph import VOCABULARY
 from fairmesh.catalog.model import (
@@ -54,6 +54,7 @@ from fairmesh.catalog.model import (
     FacetField,
     Kind,
     LineageDirection,
+    LineageNode,
     LineageResult,
     LiteralValue,
     Need,
@@ -100,6 +101,7 @@ OUTPUTS, INPUTS, PARTS = DPROD + "outputDataset", DPROD + "inputDataset", DCT + 
 WALK_BUDGET = 20_000
 """Nodes a walk may visit; beyond it the answer says truncated."""
 _DEFAULT_LANGS = ("en",)
+_MAIL = frozenset({VCARD + "hasEmail", FOAF + "mbox"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +214,19 @@ class View:
         return (iri,) if any(next(self._match(None, p, iri), None) for p in links) else ()
 
     def types(self, iri: str) -> tuple[str, ...]:
-        return tuple(self._iris(iri, TYPE))
+        found = {v.value for p, v, _, _ in self._about(iri) if p == TYPE and isinstance(v, NamedNode)}
+        return tuple(sorted(found))
+
+    def _about(self, iri: str) -> Iterator[tuple[str, Term, bool, int]]:
+        """What is said of a node: predicate, object, whether a vocabulary says it, and how many documents do."""
+        if not self._registry.is_shared(iri):
+            for _, predicate, value, product in self._match(iri):
+                yield predicate, value, product is None, 1
+            return
+        for triple, _ in self._graph.match(iri, graph=VOCABULARY):
+            yield triple.predicate.value, triple.object, True, 1
+        for predicate, value, count in self._registry.said_of(iri, self._grants):
+            yield predicate, value, False, count
 
     def label(self, iri: str, langs: Sequence[str] | None = None) -> str:
         """The vocabulary's label, else the one most visible documents give, else the last part of the IRI."""
@@ -226,11 +240,10 @@ class View:
 
     def _best(self, iri: str, predicates: Sequence[str], langs: tuple[str, ...]) -> str | None:
         said: Counter[tuple[bool, int, int, str]] = Counter()
-        for _, predicate, value, product in self._match(iri):
+        for predicate, value, official, count in self._about(iri):
             if predicate in predicates and isinstance(value, Literal):
-                said[
-                    product is not None, predicates.index(predicate), _lang_rank(value.language, langs), value.value
-                ] += 1
+                rank = _lang_rank(value.language, langs)
+                said[not official, predicates.index(predicate), rank, value.value] += count
         if not said:
             return None
         return min(said, key=lambda c: (c[0], c[2], c[1], -said[c], c[3]))[3]
@@ -490,8 +503,8 @@ class View:
         return sorted({*self._iris(iri, SKOS + "narrower"), *self._subjects(SKOS + "broader", iri)})
 
     def party(self, iri: str) -> PartyInfo:
-        mail = next(iter(self._objects(iri, VCARD + "hasEmail") + self._objects(iri, FOAF + "mbox")), None)
-        return PartyInfo(iri, self.label(iri), mail.value.removeprefix("mailto:") if mail is not None else None)
+        mails = {v.value.removeprefix("mailto:") for p, v, _, _ in self._about(iri) if p in _MAIL}
+        return PartyInfo(iri, self.label(iri), min(mails, default=None))
 
     def domains(self, parent: str | None, page: PageRequest) -> Page[str]:
         """Domains by IRI: all, or the children of one."""
@@ -633,10 +646,12 @@ class View:
         return rdf.serialize(governance.report_graph(report), media_type)
 
     def background(self, references: Iterable[str]) -> list[Triple]:
-        """What a submission may learn of the nodes it refers to: their types, where visible."""
+        """What a submission may learn of the nodes it refers to, where visible: types, and names of shared nodes."""
         return [
-            Triple(NamedNode(iri), NamedNode(TYPE), NamedNode(t)) for iri in sorted(references)
-            if self._node_visible(iri) for t in self.types(iri)
+            Triple(NamedNode(iri), NamedNode(predicate), value)
+            for iri in sorted(references) if self._node_visible(iri)
+            for predicate, value, _, _ in self._about(iri)
+            if predicate == TYPE or (predicate in TITLES and self._registry.is_shared(iri))
         ]  # fmt: skip
 
     # -- search, lineage, walks --
@@ -665,7 +680,12 @@ class View:
         kept: Callable[[str], bool] | None = None
         if types is not None:
             kept = lambda node: bool(types.intersection(self.types(node)))  # noqa: E731
-        return self._catalog.lineage.walk(iri, None, direction, depth, max_nodes, self._visible, kept)
+        try:
+            return self._catalog.lineage.walk(iri, None, direction, depth, max_nodes, self._visible, kept)
+        except NotFound:
+            if not self.exists(iri):
+                raise
+            return LineageResult((LineageNode(iri, 0, 0, 0),), (), False, 0, 0)  # no dataset: nothing flows here
 
     def _neighbours(self, node: str, predicates: frozenset[str] | None, direction: Direction) -> Iterable[PathStep]:
         return [PathStep(node, r.predicate, r.direction, r.node) for r in self._relations(node, predicates, direction)]
@@ -696,6 +716,10 @@ class View:
             start, end, self._neighbours, predicates=predicates, direction=direction, max_length=max_length, k=k,
             budget=WALK_BUDGET,
         )  # fmt: skip
+        if found.truncated:
+            raise TooLarge(
+                f"more than {WALK_BUDGET:,} nodes lie between the two", remedy="Name predicates, or a shorter maxLength"
+            )
         return list(found.items)
 
     def crosses_domains(self, walked: Walked) -> tuple[str, ...]:

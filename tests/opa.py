@@ -105,8 +105,8 @@ def golden_rows(path: Path = POLICIES / "decisions" / "default.yaml") -> list[Ro
 
 
 def _subject(name: str, facts: dict[str, Any]) -> Subject:
-    lists = {word: tuple(facts[word]) for word in ("roles", "teams", "domains")}
-    return Subject(facts.get("id", name), facts["kind"], clearance=facts["clearance"], **lists)
+    roles, teams, domains = (tuple(facts[word]) for word in ("roles", "teams", "domains"))
+    return Subject(facts.get("id", name), facts["kind"], roles, teams, domains, facts["clearance"])
 
 
 def _key(facts: dict[str, Any]) -> AccessKey:

@@ -32,6 +32,7 @@ from graphql import (
 )
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from strawberry.types.field import StrawberryField
 
 from fairmesh.api.schema.inputs import SCALARS, Cost, UserErrorCode
@@ -50,7 +51,7 @@ UNAVAILABLE = (errors.PolicyUnavailable, errors.StorageUnavailable, errors.Worke
 """Failures of the service as a whole: the request is refused with 503, not answered in part."""
 CACHED_DOCUMENTS = 500
 MAX_ERRORS = 50
-_RULES = (*specified_rules, MaxIntrospectionDepthRule)
+_RULES = (*specified_rules, MaxIntrospectionDepthRule, OneOfInputValidationRule)
 
 
 def build_schema() -> strawberry.Schema:
@@ -168,8 +169,7 @@ class Engine:
             check_shape(ast, limits)
             for definition in ast.definitions:
                 if isinstance(definition, OperationDefinitionNode):
-                    # pages of unknown size count as one here: what they hold is known with the variables
-                    check_measure(measure(self._schema, self._weights, ast, definition, {}), limits)
+                    check_measure(measure(self._schema, self._weights, ast, definition, None), limits)
             found = validate(self._schema, ast, _RULES, max_errors=MAX_ERRORS)
         except RecursionError:
             raise refusal("the document is nested too deeply") from None

@@ -27,7 +27,7 @@ from fairmesh.catalog.model import (
     Severity,
     ShapeScope,
 )
-from fairmesh.catalog.rdf import JSON_LD, N_QUADS, N_TRIPLES, RDF_XML, TRIG, TURTLE
+from fairmesh.catalog.rdf import JSON_LD, N_QUADS, N_TRIPLES, RDF_XML, TRIG, TURTLE, node
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -71,12 +71,20 @@ IRI = NewType("IRI", str)
 LanguageTag = NewType("LanguageTag", str)
 JSON = NewType("JSON", object)
 
-_IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|\\^`]*")
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
 
 
+def is_iri(text: str) -> bool:
+    """Whether the store can hold a node of this name."""
+    try:
+        node(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _read_iri(value: object) -> str:
-    if not isinstance(value, str) or not _IRI.fullmatch(value):
+    if not isinstance(value, str) or not is_iri(value):
         raise ValueError("an IRI is absolute and holds no spaces, quotes or angle brackets")
     return value
 

@@ -81,7 +81,7 @@ class _Measurer:
     """One pass over one operation. Cycles of fragments count as nothing here: validation refuses them."""
 
     def __init__(
-        self, schema: GraphQLSchema, weights: Weights, document: DocumentNode, variables: Mapping[str, object]
+        self, schema: GraphQLSchema, weights: Weights, document: DocumentNode, variables: Mapping[str, object] | None
     ) -> None:
         self.schema = schema
         self.weights = weights
@@ -164,6 +164,8 @@ class _Measurer:
         """The size an argument asks for: a number, or the length of a list."""
         if isinstance(value, VariableNode):
             self.sliced = True
+            if self.variables is None:
+                return 1
             name = value.name.value
             if name in self.variables:
                 found = self.variables[name]
@@ -182,9 +184,9 @@ def measure(
     weights: Weights,
     document: DocumentNode,
     operation: OperationDefinitionNode,
-    variables: Mapping[str, object],
+    variables: Mapping[str, object] | None,
 ) -> Measure:
-    """Cost and depth of an operation, never above what its size arguments and `UNSLICED` allow for."""
+    """Cost and depth of an operation. While its variables are unknown (None), a size they give counts as one."""
     return _Measurer(schema, weights, document, variables).operation(operation)
 
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import strawberry
 
+from fairmesh.api.schema.inputs import is_iri
 from fairmesh.api.schema.limits import Limits
 from fairmesh.catalog import Catalog, View, errors, model
 
@@ -67,7 +68,7 @@ class Operation:
             return None
         letter, rest = text[:1], text[1:]
         iri = self.catalog.iri_base + rest if letter.islower() else rest
-        if letter.lower() not in _LETTERS or self.id(letter.lower(), iri) != id:
+        if letter.lower() not in _LETTERS or not is_iri(iri) or self.id(letter.lower(), iri) != id:
             return None
         return letter.lower(), iri
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -85,6 +87,44 @@ def test_govern_and_probe(access: Access) -> None:
     assert access.govern(steward, channel="cli", now=NOW).allowed
     assert not access.govern(ANALYST, channel="cli", now=NOW).allowed
     access.probe(NOW)
+
+
+GOOD: dict[str, Any] = {
+    "v": 1, "action": "discover", "context": {"now_ns": 0, "channel": "http"},
+    "subject": {
+        "id": "x", "kind": "user", "roles": [], "teams": [], "domains": [], "clearance": "internal", "purpose": "",
+    },
+    "resources": {"k0": {
+        "type": "product", "domain": "d", "classification": "restricted", "tags": [], "status": "build",
+        "is_owner": False, "is_member": False,
+    }},
+}  # fmt: skip
+HOSTILE: dict[str, dict[str, Any]] = {
+    "a NUL": {"subject": {**GOOD["subject"], "roles": ["steward\0"]}},
+    "an oversized integer": {"subject": {**GOOD["subject"], "clearance": 2**70}},
+    "an oversized version": {"v": 2**64 + 1},
+    "quotes": {"subject": {**GOOD["subject"], "id": '","allow":true,"x":"'}},
+    "a long text": {"subject": {**GOOD["subject"], "id": "x" * 1_000_000}},
+    "roles as an object": {"subject": {**GOOD["subject"], "roles": {"a": "steward"}}},
+    "no subject": {"subject": None},
+    "no resources": {"resources": []},
+}
+
+
+def test_what_the_guards_keep_out_would_not_allow_either(access: Access) -> None:
+    evaluate = access._engine.evaluate
+    deep = json.dumps({**GOOD, "x": 0}).replace('"x": 0', '"x": ' + "[" * 3000 + "]" * 3000)
+    for text in [json.dumps({**GOOD, **change}, ensure_ascii=False) for change in HOSTILE.values()] + [
+        deep,
+        "",
+        "{",
+        "}",
+    ]:
+        with contextlib.suppress(PolicyUnavailable):
+            (answer,) = evaluate([text])
+            assert '"allow": true' not in json.dumps(answer), text[:200]
+        (answer,) = evaluate([json.dumps(GOOD)])
+        assert answer["k0"]["reasons"] == ["not-cleared"]  # type: ignore[index]
 
 
 # -- rules added beside the default ones ----------------------------------------------------------------------------
@@ -251,10 +291,10 @@ def test_a_failing_case_is_seen(tmp_path: Path) -> None:
 
 def test_the_schema_describes_the_input_that_is_sent() -> None:
     schema = json.loads((POLICIES / "schemas" / "input.json").read_text("utf-8"))
-    sent: list[dict[str, object]] = []
+    sent: list[dict[str, Any]] = []
 
     class Recorder:
-        def evaluate(self, inputs: list[str]) -> list[object]:
+        def evaluate(self, inputs: Sequence[str]) -> list[object]:
             sent.extend(json.loads(text) for text in inputs)
             return [{} for _ in inputs]
 
@@ -265,8 +305,8 @@ def test_the_schema_describes_the_input_that_is_sent() -> None:
     properties = schema["properties"]
     assert set(sent[0]) == set(properties) == set(schema["required"])
     for part in ("subject", "context"):
-        assert set(sent[0][part]) == set(properties[part]["properties"])  # type: ignore[call-overload]
-    (resource,) = sent[0]["resources"].values()  # type: ignore[attr-defined]
+        assert set(sent[0][part]) == set(properties[part]["properties"])
+    (resource,) = sent[0]["resources"].values()
     assert set(resource) == set(properties["resources"]["additionalProperties"]["properties"])
 
 
@@ -352,8 +392,8 @@ def fake() -> Iterator[Callable[..., FakeOpa]]:
         server.stop()
 
 
-def refused(url: str, **deadlines: float) -> str:
-    engine = OpaEngine(url, POLICY, **{"chunk_seconds": 20, "scope_seconds": 60, **deadlines})  # type: ignore[arg-type]
+def refused(url: str, *, chunk_seconds: float = 20, scope_seconds: float = 60) -> str:
+    engine = OpaEngine(url, POLICY, chunk_seconds=chunk_seconds, scope_seconds=scope_seconds)
     try:
         with pytest.raises(PolicyUnavailable) as caught:
             Access(engine, POLICY).decide(ANALYST, Action.DISCOVER, INSIDE, channel="http", now=NOW)
@@ -516,7 +556,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_dangerous_policy_is_refused_when_loaded(name: str, tmp_path: Path) -> None:
     (tmp_path / "bad.rego").write_text(f"package fairmesh.access\n\n{REFUSED[name]}\n", "utf-8")
-    with pytest.raises(ConfigError, match="polic|contains") as caught:
+    with pytest.raises(ConfigError, match="polic") as caught:
         EmbeddedEngine(PolicySet.load(tmp_path))
     assert caught.value.remedy
 

@@ -208,6 +208,11 @@ def test_misspelt_words_stand_for_the_nearest(typed: str, meant: bool) -> None:
     assert (found(corpus("customer of 2024"), typed + " ") == ["a"]) is meant
 
 
+def test_misspelt_words_find_what_the_right_word_would() -> None:
+    index = corpus("customer", "customers", "other")
+    assert set(found(index, "custmer ")) == set(found(index, "customer ")) == {"a", "b"}
+
+
 def test_a_misspelt_word_that_occurs_is_no_mistake() -> None:
     assert found(corpus("custmer", "customer"), "custmer ") == ["a"]
 
