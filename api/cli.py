@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -359,7 +360,8 @@ def _validate(options: argparse.Namespace) -> int:
     settings = Settings.read({"governance": options.governance})
     gathered = submissions.gather(options.files)
     if options.server:
-        verdicts = _send(options.server, gathered.documents, "checking", dry_run=True)
+        judged = _send(options.server, gathered.documents, "checking", dry_run=True)
+        verdicts = [replace(verdict, change=None, changes=()) for verdict in judged]
     else:
         verdicts = _check(settings, gathered.documents)
     return _finish("validate", gathered, verdicts, CHECKED, options.format)
@@ -428,7 +430,7 @@ def _import(options: argparse.Namespace, gathered: Gathered) -> int:
         words, verdicts = WRITTEN, _write(Path(options.out), documents)
     else:
         words, verdicts = CHECKED, _check(Settings.read(), documents)
-    return _finish("import", gathered, verdicts, words, options.format)
+    return _finish("import", gathered, [verdict.unplaced() for verdict in verdicts], words, options.format)
 
 
 def _write(folder: Path, documents: Sequence[Document]) -> list[Verdict]:

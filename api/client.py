@@ -116,7 +116,7 @@ class Client:
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise Unreachable(
-                f"no answer from {self.url}: {reason}",
+                f"no answer from {self.url}: {getattr(reason, 'strerror', None) or reason}",
                 remedy="Check the URL, and that the server runs (`fairmesh serve`); sending again does no harm",
             ) from error
 

@@ -103,6 +103,8 @@ def text(run: Run, out: Terminal) -> None:
         out.line(f"not checked: {', '.join(missing)} (they need the mesh: use --server)")
     if len(run.verdicts) > 1 or run.action == "import":
         _table(run, out)
+    if run.dry_run:
+        out.line("dry run: nothing was stored")
 
 
 def _document(run: Run, verdict: Verdict, out: Terminal) -> None:
@@ -110,7 +112,7 @@ def _document(run: Run, verdict: Verdict, out: Terminal) -> None:
     parts = [out.paint(word, f"{word:<9}"), verdict.key or verdict.file]
     if verdict.revision is not None:
         parts.append(f"revision {verdict.revision}")
-    if verdict.changes:
+    if verdict.changes and verdict.ok:
         added = sum(change["added"] for change in verdict.changes)
         parts.append(f"+{added} -{len(verdict.changes) - added} statements")
     if verdict.key and run.action != "import":
@@ -123,8 +125,8 @@ def _document(run: Run, verdict: Verdict, out: Terminal) -> None:
     out.line("  ".join(parts))
     if verdict.change == "updated":
         _changes(verdict, out)
-    if run.action != "import":
-        for group in verdict.groups():
+    for group in verdict.groups():
+        if run.action != "import" or (not verdict.ok and group[0].severity == Severity.VIOLATION.value):
             out.line("  " + _group(verdict, group, out))
     if not verdict.ok and verdict.code != "not-conforming":
         out.line(f"  {place(verdict.file, verdict.line, verdict.column)}: {out.paint('error')} {_fault(verdict)}")
@@ -167,8 +169,6 @@ def place(file: str, line: int | None, column: int | None) -> str:
 def _table(run: Run, out: Terminal) -> None:
     counts = Counter(verdict.word for verdict in run.verdicts)
     out.line()
-    if run.dry_run:
-        out.line("dry run: nothing was stored")
     for word in run.words:
         out.line(f"{out.paint(word, f'{word:<9}')} {counts[word]:>6}")
     for reason in reasons(run.verdicts):

@@ -28,7 +28,8 @@ def node_page(view: View, iri: str, iri_base: str) -> bytes:
         parts.append(_table(title, [_relation(view, r, iri_base) for r in found.items], found.total))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{escape(label)}</title>
-<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/portal/style.css"></head>
+<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">
+<link rel="stylesheet" href="/portal/style.css"></head>
 <body class="page"><main><p><a href="/">fairmesh</a></p><h1>{escape(label)}</h1>
 <p><code>{escape(iri)}</code> {types}</p>{f"<p>{escape(description)}</p>" if description else ""}
 {"".join(parts)}</main></body></html>

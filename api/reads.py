@@ -14,6 +14,7 @@ query Show($key: String, $iri: IRI) {
     key iri label description version status license createdAt updatedAt
     domain { iri label } owner { iri label email } classification { label } terms { iri label }
     ports { key label direction endpoint mediaType physicalName }
+    inputs: datasets(direction: INPUT) { iri }
     datasets { iri label description classification { label }
       columns(first: 200) { totalCount nodes { name datatype nullable description classification { label } } } }
     conformance { conforms counts { violation warning info } }
@@ -94,7 +95,11 @@ def product_lines(found: Mapping[str, Any]) -> Iterator[str]:
     for port in found["ports"]:
         parts = (port["label"], port["endpoint"], port["physicalName"], port["mediaType"])
         yield f"  {port['direction'].lower() + ' port':<15} " + "  ".join(part for part in parts if part)
+    read = {dataset["iri"] for dataset in found["inputs"]}
     for dataset in found["datasets"]:
+        if dataset["iri"] in read:
+            yield f"  reads           {dataset['label']}  <{dataset['iri']}>"
+            continue
         yield f"  dataset         {dataset['label']}  <{dataset['iri']}>"
         for column in dataset["columns"]["nodes"]:
             yield "    " + _column(column)

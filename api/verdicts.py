@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fairmesh.api.problems import problem_of, report_json
@@ -91,6 +91,12 @@ class Verdict:
         """From an error that ended it. An error of no HTTP kind of its own counts as 503."""
         problem = problem_of(error)
         return cls(file, 503 if problem["status"] == 500 else problem["status"], key, record, problem=problem)
+
+    def unplaced(self) -> Verdict:
+        """Without lines and columns: those of a converted document mean nothing in its source."""
+        findings = tuple(replace(finding, line=None, column=None) for finding in self.findings)
+        problem = self.problem and {**self.problem, "line": None, "column": None}
+        return replace(self, findings=findings, problem=problem)
 
     @property
     def ok(self) -> bool:

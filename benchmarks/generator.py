@@ -23,7 +23,7 @@ PREFIXES = """@prefix dcat: <http://www.w3.org/ns/dcat#> .
 @prefix fm: <https://w3id.org/fairmesh/ns#> .
 """
 
-DOMAINS = ("sales", "finance", "logistics", "customer", "product", "people", "risk", "marketing", "support", "energy")
+DOMAINS = ("retail", "treasury", "logistics", "customer", "product", "people", "risk", "marketing", "support", "energy")
 THINGS = (
     "order", "invoice", "payment", "shipment", "return", "customer", "contract", "campaign", "ticket", "employee",
     "meter", "price", "supplier", "warehouse", "session", "claim", "forecast", "budget", "visit", "subscription",
@@ -39,11 +39,13 @@ COLUMNS = {
 }  # fmt: skip
 
 TRIPLES_PER_COLUMN = 6
-TRIPLES_WITHOUT_COLUMNS = 46
+TRIPLES_WITHOUT_COLUMNS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
+    """A document with relative IRIs; each lineage statement has a line of its own."""
+
     key: str
     turtle: bytes
 

@@ -29,14 +29,16 @@ const SAMPLES = {
   }
 }`, {}],
   "Lineage": [
-    `query Lineage($id: ID!) {
-  lineage(id: $id, input: { direction: BOTH, depth: 5 }) {
-    truncated
-    summary { upstreamCount downstreamCount }
-    nodes { distance resource { id label } moreUpstream moreDownstream }
-    edges { from to predicate { curie } }
+    `query Lineage($key: String!) {
+  dataProduct(key: $key) {
+    lineage(input: { direction: BOTH, depth: 5 }) {
+      truncated
+      summary { upstreamCount downstreamCount }
+      nodes { distance resource { id label } moreUpstream moreDownstream }
+      edges { from to predicate { curie } }
+    }
   }
-}`, { id: "" }],
+}`, { key: "sales.orders" }],
   "Walk to products of the same owner": [
     `query Walk($id: ID!) {
   traverse(input: { from: [$id], steps: [
@@ -46,7 +48,7 @@ const SAMPLES = {
     truncated
     edges { node { iri label } path { predicate { curie } direction to { label } } crossesDomains { label } }
   }
-}`, { id: "" }],
+}`, { id: "cnNhbGVzLm9yZGVycw" }],
   "Any node": [
     `query Node($iri: IRI!) {
   resource(iri: $iri) {
@@ -137,9 +139,9 @@ function typeDocs(type) {
 async function loadDocs() {
   const [response, body] = await ask(INTROSPECTION, {});
   if (!response.ok || !body.data) return say("The schema cannot be read", true);
-  const first = ["Query", "Mutation"];
+  const rank = (type) => ["Query", "Mutation"].indexOf(type.name) >>> 0; // those two first
   const types = body.data.__schema.types.filter((type) => !type.name.startsWith("__") && type.kind !== "SCALAR");
-  types.sort((a, b) => first.includes(b.name) - first.includes(a.name) || b.name.localeCompare(a.name) * -1);
+  types.sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
   const blocks = types.map((type) => [JSON.stringify(type).toLowerCase(), typeDocs(type)]);
   $("docs").replaceChildren(...blocks.map(([, block]) => block));
   $("find").addEventListener("input", () => {

@@ -127,8 +127,7 @@ class Engine:
         built = build_schema()
         self._schema = built._schema
         self._weights = weights(self._schema)
-        self.sdl = built.as_str()
-        self._hash = hashlib.sha256(self.sdl.encode()).hexdigest()
+        self._hash = hashlib.sha256(built.as_str().encode()).hexdigest()
         self._documents: OrderedDict[str, _Document] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -248,7 +247,8 @@ def _operations(ast: DocumentNode) -> Iterator[OperationDefinitionNode]:
 
 
 def _refused(found: list[GraphQLError]) -> Mapping[str, Any]:
-    return {"errors": [_format(error) for error in found[:MAX_ERRORS]]}
+    # what is wrong with a document or its variables is the client's to know: nothing of ours is in it
+    return {"errors": [error.formatted for error in found[:MAX_ERRORS]]}
 
 
 def _format(error: GraphQLError) -> GraphQLFormattedError:

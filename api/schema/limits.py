@@ -45,7 +45,7 @@ class Limits:
     """The limits of one operation; `Service.limits` publishes the first six."""
 
     max_depth: int = 20
-    max_cost: int = 200_000
+    max_cost: int = 500_000
     max_tokens: int = 4_000
     max_page_size: int = 200
     max_lineage_depth: int = 100

@@ -29,7 +29,7 @@ class Operation:
         self.policy_revision = catalog.policy_digest
         self._open = ExitStack()
         self._view: View | None = None
-        self._products: dict[str, model.ProductInfo | None] = {}
+        self._products: dict[str, model.ProductInfo] = {}
 
     @property
     def view(self) -> View:
@@ -50,9 +50,16 @@ class Operation:
         return self.catalog
 
     def product(self, iri: str) -> model.ProductInfo:
-        if iri not in self._products:
-            self._products[iri] = self.view.product(iri=iri)
-        return there(self._products[iri])
+        """A product's head data, read once. Raises `NotFound`."""
+        found = self._products.get(iri) or self.find_product(None, iri)
+        return there(found)
+
+    def find_product(self, key: str | None, iri: str | None) -> model.ProductInfo | None:
+        """A product by key or IRI, if the caller may see it."""
+        found = self.view.product(key=key, iri=iri)
+        if found is not None:
+            self._products[found.iri] = found
+        return found
 
     def id(self, letter: str, iri: str) -> strawberry.ID:
         """The opaque global id of a node; the same for good, whatever host, port and base the mesh is served at."""

@@ -265,7 +265,7 @@ class Query:
 
     @field(description="One product: by key or IRI.")
     def data_product(self, info: Info, key: str | None = UNSET, iri: IRI | None = UNSET) -> DataProduct | None:
-        found = info.context.view.product(key=None if key is UNSET else key, iri=None if iri is UNSET else iri)
+        found = info.context.find_product(None if key is UNSET else key, None if iri is UNSET else iri)
         return DataProduct(at=found.iri) if found is not None else None
 
     @field(cost=Cost(weight=2, slicing=["first", "last"]))

@@ -99,7 +99,8 @@ class Client:
         self._client = httpx.AsyncClient(transport=transport, base_url="http://service")
 
     def request(self, method: str, url: str, **request: Any) -> httpx.Response:
-        return self._portal.call(partial(self._client.request, method, url, **request))
+        answer: httpx.Response = self._portal.call(partial(self._client.request, method, url, **request))
+        return answer
 
     def get(self, url: str, **request: Any) -> httpx.Response:
         return self.request("GET", url, **request)
@@ -144,8 +145,8 @@ class Mesh:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Mesh]:
-    """The service over a fresh directory that holds `PRODUCTS`."""
+def served(folder: Path, *, without: str | None = None) -> Iterator[Mesh]:
+    """The service over a fresh directory that holds `PRODUCTS`, or all but one of them."""
     settings = Settings.read({"data": folder, "workers": 2}, environment={})
     catalog = Catalog.open(settings)
     tokens = Tokens.open(folder)
@@ -155,10 +156,12 @@ def served(folder: Path) -> Iterator[Mesh]:
         with start_blocking_portal() as portal:
             made = Mesh(catalog, app, Client(app, portal), known)
             everywhere = Subject("setup", "service", ("producer",), (), ("sales", "hr", "finance", "ops"), "restricted")
-            documents = [{"media_type": "text/turtle", "content": text} for text in PRODUCTS.values()]
+            documents = [
+                {"media_type": "text/turtle", "content": text} for key, text in PRODUCTS.items() if key != without
+            ]
             headers = {"Authorization": f"Bearer {tokens.create(everywhere)}"}
             answer = made.client.post("/products:batch", json=documents, headers=headers)
-            assert [result["status"] for result in answer.json()["results"]] == [201] * len(PRODUCTS), answer.text
+            assert [result["status"] for result in answer.json()["results"]] == [201] * len(documents), answer.text
             yield made
     finally:
         catalog.close()

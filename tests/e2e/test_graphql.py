@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from graphql import build_client_schema, get_introspection_query
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from served import BASE, PRODUCTS, Mesh, document
+from served import BASE, PRODUCTS, Mesh, document, served
 
 from fairmesh.api.schema import Limits
 from fairmesh.api.schema.execution import Engine, Request
@@ -18,6 +20,12 @@ from fairmesh.catalog.model import ANONYMOUS
 
 IDS = """{ dataProducts { nodes {
   id key datasets { id columns { nodes { id } } } ports { id } domain { id } terms { id } } } }"""
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    with served(tmp_path_factory.mktemp("mesh")) as made:
+        yield made
 
 
 def _keys(mesh: Mesh, role: str | None) -> list[str]:
@@ -446,10 +454,8 @@ def test_the_deadline_ends_an_operation(mesh: Mesh) -> None:
 
 
 def test_introspection_is_allowed(mesh: Mesh) -> None:
-    from graphql import build_client_schema, get_introspection_query
-
     found = mesh.data(get_introspection_query(specified_by_url=True, directive_is_repeatable=True), None)
-    assert "DataProduct" in build_client_schema(found).type_map  # type: ignore[arg-type]
+    assert "DataProduct" in build_client_schema(found).type_map
 
 
 def test_documents_are_cached_but_not_without_end(mesh: Mesh) -> None:

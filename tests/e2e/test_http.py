@@ -13,13 +13,19 @@ import pytest
 import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
-from served import BASE, PRODUCTS, Mesh, document
+from served import BASE, PRODUCTS, Mesh, document, served
 
 from fairmesh.api.web import negotiate
 from fairmesh.catalog import Catalog, errors
 from fairmesh.catalog import rdf as RDF
 
 TURTLE = "text/turtle"
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    with served(tmp_path_factory.mktemp("mesh")) as made:
+        yield made
 
 
 def _problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
@@ -358,6 +364,9 @@ RESPONSE = "application/graphql-response+json"
         ("query($id: ID!) { node(id: $id) { id } }", {}),
         ("query($iri: IRI!) { resource(iri: $iri) { id } }", {"iri": "no iri"}),
         ("query A { __typename } query B { __typename }", {}),
+        ('{ resource(iri: "no iri") { id } }', {}),
+        ('{ search(lang: "no lang") { totalCount } }', {}),
+        ('{ dataProducts(filter: { updated: { from: "yesterday" } }) { totalCount } }', {}),
         (
             '{ search(filter: { property: { predicate: "a:b", test: { exists: true, iri: "a:b" } } }) { totalCount } }',
             {},
@@ -375,6 +384,7 @@ def test_requests_that_cannot_run(
     answer = mesh.client.post("/graphql", json={"query": query, "variables": variables}, headers=headers)
     assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (status, kind)
     assert set(answer.json()) == {"errors"}
+    assert "internal" not in answer.text
 
 
 def test_graphql_requests(mesh: Mesh) -> None:
@@ -411,6 +421,7 @@ def test_graphql_requests_that_are_none(mesh: Mesh) -> None:
     _problem(client.post("/graphql", content=b"query=x"), 415, "unsupported")
     _problem(client.post("/graphql", data={"query": "{ __typename }"}), 415, "unsupported")
     _problem(client.post("/graphql", content=b"{", headers={"Content-Type": "application/json"}), 400, "syntax")
+    body: object
     for body in ([], {}, {"query": 1}, {"query": ""}, {"query": "{__typename}", "variables": []},
                  {"query": "{__typename}", "operationName": 1}, {"query": "{__typename}", "extensions": "x"},
                  {"query": "{__typename}", "persist": 1}):  # fmt: skip

@@ -1,0 +1,115 @@
+"""The real `fairmesh` command in processes of its own: one-shot commands, and servers that can be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+COMMAND = str(Path(sys.executable).parent / "fairmesh")
+TIMEOUT = 120
+"""Seconds after which a hanging command fails its test."""
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The process's environment without fairmesh's own variables and proxies, plus `more`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FAIRMESH_") or "OPA" in name}
+    return {**kept, "FAIRMESH_WORKERS": "2", **more}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command that ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def fairmesh(*arguments: str | Path, cwd: Path | None = None, token: str = "", **variables: str) -> Ran:
+    """Run the console script to its end."""
+    asked = [COMMAND, *map(str, arguments)]
+    variables |= {"FAIRMESH_TOKEN": token} if token else {}
+    done = subprocess.run(
+        asked, cwd=cwd, env=environment(**variables), capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@dataclass
+class Server:
+    """A running `fairmesh serve`. `said` is what it printed before the URL."""
+
+    process: subprocess.Popen[str]
+    data: Path
+    url: str
+    said: list[str]
+
+    def token(self, subject: str, *options: str) -> str:
+        made = fairmesh("token", "create", subject, *options, "--data", self.data)
+        assert made.code == 0, made.err
+        return made.out.strip()
+
+    def run(self, *arguments: str | Path, token: str = "", **variables: str) -> Ran:
+        """A command that talks to this server."""
+        return fairmesh(*arguments, "--server", self.url, token=token, **variables)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(TIMEOUT)
+
+
+@contextmanager
+def serving(data: Path, *options: str, **variables: str) -> Iterator[Server]:
+    """A server on a free port, stopped by SIGTERM if it still runs in the end."""
+    log = data.parent / f"{data.name}.log"
+    with log.open("a") as errors:
+        process = subprocess.Popen(
+            [COMMAND, "serve", "--data", str(data), "--port", "0", *options],
+            stdout=subprocess.PIPE, stderr=errors, text=True, env=environment(**variables),
+        )  # fmt: skip
+        with process:
+            try:
+                yield _started(process, data, log)
+            finally:
+                if process.poll() is None:
+                    process.terminate()
+                    assert process.wait(TIMEOUT) == 0, log.read_text()
+
+
+def _started(process: subprocess.Popen[str], data: Path, log: Path) -> Server:
+    assert process.stdout is not None
+    said: list[str] = []
+    for line in process.stdout:
+        name, found, page = line.strip().partition("GraphQL page: ")
+        if found:
+            return Server(process, data, page.removesuffix("/graphql"), said)
+        said.append(name)
+    raise AssertionError(f"the server did not start: {log.read_text()}")
+
+
+def graphql(server: Server, token: str, query: str, **variables: object) -> Mapping[str, Any]:
+    """The data a query gets, over HTTP."""
+    import urllib.request
+
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    request = urllib.request.Request(server.url + "/graphql", body, headers)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=TIMEOUT) as response:
+        answer = json.loads(response.read())
+    assert "errors" not in answer, answer
+    data: Mapping[str, Any] = answer["data"]
+    return data
