@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from fairmesh.api.client import Client
 
 COMMAND = str(Path(sys.executable).parent / "fairmesh")
 TIMEOUT = 120
@@ -65,6 +67,9 @@ class Server:
         """A command that talks to this server."""
         return fairmesh(*arguments, "--server", self.url, token=token, **variables)
 
+    def client(self, token: str) -> Client:
+        return Client(self.url, token)
+
     def kill(self) -> None:
         """kill -9."""
         self.process.send_signal(signal.SIGKILL)
@@ -98,18 +103,3 @@ def _started(process: subprocess.Popen[str], data: Path, log: Path) -> Server:
             return Server(process, data, page.removesuffix("/graphql"), said)
         said.append(name)
     raise AssertionError(f"the server did not start: {log.read_text()}")
-
-
-def graphql(server: Server, token: str, query: str, **variables: object) -> Mapping[str, Any]:
-    """The data a query gets, over HTTP."""
-    import urllib.request
-
-    body = json.dumps({"query": query, "variables": variables}).encode()
-    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-    request = urllib.request.Request(server.url + "/graphql", body, headers)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=TIMEOUT) as response:
-        answer = json.loads(response.read())
-    assert "errors" not in answer, answer
-    data: Mapping[str, Any] = answer["data"]
-    return data
