@@ -16,7 +16,6 @@ from typing import Any
 from fairmesh.api import reads, submissions
 from fairmesh.api.auth import ROLES, Tokens
 from fairmesh.api.client import BATCH_DOCUMENTS, Client, Refused, Unreachable
-from fairmesh.api.offline import Checker
 from fairmesh.api.output import FORMATS, Progress, Terminal, show, table
 from fairmesh.api.submissions import Document, Gathered
 from fairmesh.api.verdicts import DENIED, OK, REFUSED, UNAVAILABLE, UNREADABLE, Run, Verdict, exit_code
@@ -276,7 +275,7 @@ def _add_reading(commands: _Commands) -> None:
         "--format", choices=("text", "json", "turtle"), default="text", help="turtle: its document (default: text)"
     )
     search = _command(commands, "search", _search, "find products by text")
-    search.add_argument("text", metavar="TEXT", help="words to look for")
+    search.add_argument("text", metavar="TEXT", nargs="?", help="words to look for (without them: all products)")
     search.add_argument(
         "--first", type=_positive, default=20, metavar="N", help="hits shown, at most 200 (default: 20)"
     )
@@ -387,6 +386,10 @@ def _send(
 
 
 def _check(settings: Settings, documents: Sequence[Document]) -> list[Verdict]:
+    if not documents:
+        return []
+    from fairmesh.api.offline import Checker  # the validator takes as long to load as all the rest
+
     with Checker.open(settings, len(documents)) as checker:
         return checker.check(documents, Progress("checking", len(documents)).add)
 

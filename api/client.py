@@ -91,10 +91,7 @@ class Client:
         body = orjson.dumps({"query": query, "variables": variables})
         answer = self._json("POST", "/graphql", body, {"Content-Type": "application/json"})
         if answer.get("errors"):
-            first = answer["errors"][0]
-            extensions = first.get("extensions") or {}
-            problem = {"detail": first["message"], "code": extensions.get("code"), "remedy": extensions.get("remedy")}
-            raise Refused(503 if extensions.get("code") in _UNAVAILABLE else 400, problem)
+            raise _graphql_error(200, answer)
         return _mapping(answer.get("data"))
 
     def _json(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Mapping[str, Any]:
@@ -112,7 +109,10 @@ class Client:
                 return content
         except HTTPError as error:
             with error:
-                raise Refused(error.code, _problem(error)) from None
+                problem = _problem(error)
+            raise (
+                _graphql_error(error.code, problem) if "errors" in problem else Refused(error.code, problem)
+            ) from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise Unreachable(
@@ -168,6 +168,15 @@ def _problem(error: HTTPError) -> Mapping[str, Any]:
         return _mapping(orjson.loads(error.read()))
     except (OSError, http.client.HTTPException, orjson.JSONDecodeError, Unreachable):
         return {"detail": f"the server answered {error.code} {error.reason}"}
+
+
+def _graphql_error(status: int, answer: Mapping[str, Any]) -> Refused:
+    """The first error of an answer, as a problem."""
+    first = answer["errors"][0]
+    extensions = first.get("extensions") or {}
+    code = extensions.get("code")
+    problem = {"detail": first["message"], "code": str(code or "http").lower(), "remedy": extensions.get("remedy")}
+    return Refused(503 if code in _UNAVAILABLE else max(status, 400), problem)
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ query Show($key: String, $iri: IRI) {
 }
 """
 _SEARCH = """
-query Search($text: String!, $first: Int!) {
+query Search($text: String, $first: Int!) {
   search(text: $text, first: $first) {
     totalCount suggestions
     edges { score highlights { predicate { curie } fragment }
@@ -131,7 +131,8 @@ def _column(column: Mapping[str, Any]) -> str:
 # -- search -----------------------------------------------------------------------------------------------------------
 
 
-def search(client: Client, text: str, first: int) -> Mapping[str, Any]:
+def search(client: Client, text: str | None, first: int) -> Mapping[str, Any]:
+    """The first hits of a search, as GraphQL gives them; of all products when there is no text."""
     return dict(client.graphql(_SEARCH, {"text": text, "first": first})["search"])
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from starlette.applications import Starlette
 
 from fairmesh.api.app import create_app
 from fairmesh.api.auth import Tokens
@@ -30,8 +31,6 @@ DEMO_SUBJECTS = (
 _GRACE = 10
 """Seconds that requests under way have to finish once the service is told to stop."""
 
-log = logging.getLogger("fairmesh")
-
 
 def serve(settings: Settings, *, demo: bool) -> None:
     """Serve until SIGTERM or SIGINT. Prints the tokens of the demo roles, if asked for, and where the service is.
@@ -39,24 +38,26 @@ def serve(settings: Settings, *, demo: bool) -> None:
     Raises `ConfigError` when the address cannot be used, or is not a loopback one while there is no token, and what
     `Catalog.open` raises.
     """
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stop)
-    with (
-        closing(_bind(settings)) as listener,
-        closing(Catalog.open(settings)) as catalog,
-        closing(Tokens.open(settings.data)) as tokens,
-    ):
-        if demo:
-            _show_demo(catalog, tokens)
-        _check_exposure(listener, tokens)
-        _listen(listener, settings)
-        print(f"GraphQL page: {_url(listener)}/graphql", flush=True)
-        config = uvicorn.Config(
-            create_app(catalog, settings, tokens), log_config=None, access_log=settings.log_level == "debug",
-            timeout_graceful_shutdown=_GRACE, server_header=False,
-        )  # fmt: skip
-        uvicorn.Server(config).run(sockets=[listener])
+    with closing(_bind(settings)) as listener, closing(Tokens.open(settings.data)) as tokens:
+        if not demo:  # which makes tokens
+            _check_exposure(listener, tokens)
+        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _stop)
+        with closing(Catalog.open(settings)) as catalog:
+            if demo:
+                _show_demo(catalog, tokens)
+            _listen(listener, settings)
+            print(f"GraphQL page: {_url(listener)}/graphql", flush=True)
+            _run(listener, create_app(catalog, settings, tokens), settings)
+
+
+def _run(listener: socket.socket, app: Starlette, settings: Settings) -> None:
+    config = uvicorn.Config(
+        app, log_config=None, access_log=settings.log_level == "debug", timeout_graceful_shutdown=_GRACE,
+        server_header=False,
+    )  # fmt: skip
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -80,7 +80,7 @@ def from_dbt(manifests: Sequence[str], options: ImportOptions) -> Gathered:
             described = read_file(str(beside)) if beside.is_file() else None
             found = dbt.read(content, described, options, manifest)
         except InputError as error:
-            gathered.failed.append(Verdict.failed(manifest, error))
+            gathered.failed.append(_no_import(manifest, error))
             continue
         if described is not None:
             gathered.notes.append(f"{manifest}: columns and types also from {beside}")
@@ -101,7 +101,7 @@ def from_dcat(files: Sequence[str], options: ImportOptions) -> Gathered:
         try:
             _take(gathered, dcat.read(sources, options))
         except InputError as error:
-            gathered.failed.append(Verdict.failed(", ".join(file for file, _ in sources), error))
+            gathered.failed.append(_no_import(", ".join(file for file, _ in sources), error))
     return gathered
 
 
@@ -116,6 +116,13 @@ def _take(gathered: Gathered, found: Import) -> None:
             gathered.documents.append(_converted(document))
     gathered.notes.extend(found.notes)
     gathered.failed.extend(_not_imported(problem) for problem in found.problems)
+
+
+def _no_import(file: str, error: InputError) -> Verdict:
+    """A source that gave nothing: it cannot be read, or it can and holds no record."""
+    if error.code == InputError.code:
+        return _not_imported(Problem(file, "", error.message, error.remedy, error.line, error.column))
+    return Verdict.failed(file, error)
 
 
 def _converted(document: FeedDocument) -> Document:

@@ -15,7 +15,7 @@ OK, REFUSED, UNREADABLE, DENIED, CONFLICT, UNAVAILABLE = range(6)
 """The exit codes of the command line."""
 
 _CODES = {401: DENIED, 403: DENIED, 409: CONFLICT, 412: CONFLICT, 413: UNREADABLE, 415: UNREADABLE}
-_UNREADABLE = ("syntax", "too-large", "unsupported", "invalid", "unreadable", "config")
+_UNREADABLE = ("syntax", "too-large", "unsupported", "invalid", "unreadable", "limit")
 """Codes of documents and options nobody can read; the other 400s are rules of documents that were broken."""
 
 

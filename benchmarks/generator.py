@@ -1,6 +1,6 @@
 """A mesh for benchmarks: believable product documents, the same for the same seed.
 
-    python benchmarks/generator.py 1000 --triples 50 --seed 1 --out FOLDER
+python benchmarks/generator.py 1000 --triples 50 --seed 1 --out FOLDER
 """
 
 from __future__ import annotations
@@ -75,10 +75,14 @@ def _document(key: str, sources: list[str], columns: int, chance: random.Random)
     thing, shape, market, _ = name.split("-")
     title = f"{thing.title()} {shape} {market}"
     grain, use, classification = chance.choice(GRAINS), chance.choice(USES), chance.choice(("public", "internal"))
+    about = (
+        f"Every {thing} of the {market} market as {shape}, one row per {grain}, kept by the {domain} team since 2019; "
+        "corrections arrive within two days."
+    )
     names = _column_names(columns, chance)
     head = f"""{PREFIXES}
 <{key}> a dprod:DataProduct ; dct:identifier "{key}" ; dct:title "{title}"@en ;
-  dct:description "Every {thing} of the {market} market as {shape}, one row per {grain}, kept by the {domain} team since 2019; corrections arrive within two days."@en ;
+  dct:description "{about}"@en ;
   dcat:version "{chance.randrange(1, 5)}.{chance.randrange(10)}.0" ; dprod:purpose "{use}"@en ;
   dprod:lifecycleStatus <https://w3id.org/fairmesh/status/{chance.choice(("build", "deploy", "consume"))}> ;
   dprod:domain <domain/{domain}> ; dprod:dataProductOwner <team/{domain}> ; dcat:contactPoint <contact/{domain}> ;

@@ -8,17 +8,18 @@ them reflect an entry before the write that made it is acknowledged.
 from __future__ import annotations
 
 import fcntl
+import functools
 import json
 import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, ParamSpec, TypeVar
 
 from fairmesh.catalog import rdf
 from fairmesh.catalog.access import Access, PolicySet, open_engine
@@ -55,12 +56,15 @@ from fairmesh.catalog.model import (
     Subject,
     Submission,
 )
-from fairmesh.catalog.projection import project, statement_changes
+from fairmesh.catalog.projection import Projection, project, statement_changes
 from fairmesh.catalog.rdf import Limits, NamedNode, Positions, Triple
 from fairmesh.catalog.registry import Product, Registry
 from fairmesh.catalog.search import Index
 from fairmesh.catalog.view import View
 from fairmesh.catalog.workers import Pool
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 log = logging.getLogger("fairmesh")
 
@@ -69,6 +73,9 @@ STEWARD = Subject("fairmesh", "service", roles=("steward",), clearance="restrict
 
 PARSE_TIMEOUT = 20.0
 """Seconds a document may take to parse."""
+
+PARSE_MEMORY = 2 * 2**30
+"""Bytes of address space a parsing process may take; documents at the limits need less than half of it."""
 
 
 def utcnow() -> datetime:
@@ -137,7 +144,9 @@ class Catalog:
         self.lineage = LineageIndex(lambda iri: iri.startswith(settings.iri_base))
         self.validator = Validator(rules, settings.workers)
         self._limits = Limits(settings.max_bytes, settings.max_depth, settings.max_quads)
-        self._parsers = Pool(max(1, settings.workers // 2), warm_up=_import_document)
+        self._parsers = Pool(
+            max(1, settings.workers // 2), first_imports=("fairmesh.catalog.document",), memory=PARSE_MEMORY
+        )
         self._threads = ThreadPoolExecutor(settings.workers * 2, thread_name_prefix="fairmesh-prepare")
         self._writing = threading.Lock()
         self._reading = SharedLock()
@@ -151,22 +160,20 @@ class Catalog:
     def open(cls, settings: Settings, *, clock: Callable[[], datetime] = utcnow) -> Catalog:
         """Open the mesh in `settings.data`, making it when absent, and bring every projection up to date.
 
-        Raises `ConfigError` (directory in use, other `iri_base`, bad rules or policies) or `JournalCorrupt`.
+        Raises `ConfigError` (directory in use, other `iri_base`, bad rules or policies), `StorageUnavailable` or
+        `JournalCorrupt`.
         """
         rules = load_rules(settings)
         policies = PolicySet.load(settings.policies) if settings.policies else PolicySet.load()
-        settings.data.mkdir(parents=True, exist_ok=True)
-        lock = _claim(settings.data)
-        try:
-            journal = Journal.open(settings.data)
+        with ExitStack() as undo:
+            lock = undo.enter_context(_claim(settings.data))
+            journal = undo.enter_context(closing(Journal.open(settings.data)))
             _check_base(journal, settings, clock)
-            graph = OxigraphGraph(settings.data / "graph")
-            access = Access(open_engine(policies, settings.opa_url), policies)
+            graph = undo.enter_context(closing(OxigraphGraph(settings.data / "graph")))
+            access = undo.enter_context(closing(Access(open_engine(policies, settings.opa_url), policies)))
             catalog = cls(settings, journal, graph, rules, access, lock, clock)
             catalog._start(policies)
-        except BaseException:
-            lock.close()
-            raise
+            undo.pop_all()
         return catalog
 
     def _start(self, policies: PolicySet) -> None:
@@ -178,10 +185,16 @@ class Catalog:
                 f"the graph reflects entry {self.graph.reflects()}, the journal ends at {head}",
                 remedy="Run `fairmesh rebuild` on this data directory",
             )
-        for entry in self.journal.entries(after=self.graph.reflects()):
-            project_graph(self.graph, entry)
+        try:
+            for entry in self.journal.entries(after=self.graph.reflects()):
+                project_graph(self.graph, entry)
+        except OSError as error:
+            raise StorageUnavailable(
+                f"the graph cannot be brought up to date: {error}",
+                remedy="Make room and write access for the data directory, then start again",
+            ) from error
         for entry in self.journal.heads():
-            self._project_memory(entry)
+            self._restore(entry)
         self._applied = head
 
     def _note(self, kind: EntryKind, digest: str, files: Mapping[str, bytes]) -> None:
@@ -306,7 +319,7 @@ class Catalog:
         decision = self.access.govern(subject, channel=channel, now=self.clock())
         if not decision.allowed:
             raise Forbidden("trying shapes of your own needs the govern action", decision)
-        parsed = rdf.parse(shapes.content, shapes.media_type, iri_base=self.iri_base, limits=self._limits)
+        parsed = self._in_child(rdf.parse, shapes, self.iri_base, self._limits)
         files = {
             **self.rules.files,
             "org/trial/shapes.ttl": rdf.serialize((q.triple for q in parsed.quads), rdf.TURTLE),
@@ -363,20 +376,38 @@ class Catalog:
                 step(attempt)
             except FairmeshError as error:
                 attempt.end(error=error)
+            except Exception as error:
+                log.exception("a submission could not be processed")
+                attempt.end(error=WorkerFailed(
+                    f"the document could not be processed: {type(error).__name__}",
+                    remedy="Report it: the service's log has the details",
+                ))  # fmt: skip
 
         list(self._threads.map(guarded, [a for a in attempts if a.outcome is None]))
 
     def _parse(self, attempt: _Attempt) -> None:
         submission = attempt.submission
         try:
-            attempt.document = self._parsers.call(
-                read, submission.content, submission.media_type, self.iri_base, self._limits, timeout=PARSE_TIMEOUT
-            )
+            attempt.document = self._in_child(read, submission, self.iri_base, self._limits)
         except WorkerFailed as error:
+            if error.code not in ("worker-died", "worker-late"):
+                raise
             raise InputError(
                 f"the document could not be read: {error.message}",
                 remedy="Nest it less deeply, or send it as N-Triples",
             ) from error
+
+    def _in_child(self, function: Callable[P, R], submission: Submission, *args: Any) -> R:
+        """Read a submission in a child process. One that dies may have been killed from outside: it gets one retry."""
+        call = functools.partial(
+            self._parsers.call, function, submission.content, submission.media_type, *args, timeout=PARSE_TIMEOUT
+        )
+        try:
+            return call()
+        except WorkerFailed as error:
+            if error.code != "worker-died":
+                raise
+        return call()
 
     def _prepare(
         self, subject: Subject, attempts: list[_Attempt], channel: str, dry_run: bool, *, offline: bool = False,
@@ -486,10 +517,12 @@ class Catalog:
     def _commit(self, subject: Subject, attempts: list[_Attempt]) -> None:
         """Store what was approved; what changed meanwhile stays open and is prepared again."""
         with self._writing:
-            ready = [a for a in attempts if a.approved is not None and self._current(a.approved)]
-            now = self.clock()
-            drafts = [self._draft(a.approved, now) for a in ready if a.approved is not None]
+            ready = attempts
             try:
+                self._catch_up()
+                ready = [a for a in attempts if a.approved is not None and self._current(a.approved)]
+                now = self.clock()
+                drafts = [self._draft(a.approved, now) for a in ready if a.approved is not None]
                 self._append(drafts)
             except FairmeshError as error:
                 for attempt in ready:
@@ -500,7 +533,8 @@ class Catalog:
 
     def _current(self, approved: Approved) -> bool:
         stored = self.registry.by_iri.get(approved.document.product)
-        return (stored.revision if stored is not None else 0) == approved.base
+        holder = self.registry.by_key.get(approved.document.key)
+        return (stored.revision if stored is not None else 0) == approved.base and holder is stored
 
     def _draft(self, approved: Approved, now: datetime) -> Draft:
         document = approved.document
@@ -513,57 +547,74 @@ class Catalog:
         )  # fmt: skip
 
     def _append(self, drafts: list[Draft]) -> None:
-        if not drafts:
-            return
-        self._catch_up()
-        entries = self.journal.append(drafts)
+        """Journal the drafts and show them. The caller has caught up: what is applied next follows what was before."""
+        if drafts:
+            self._apply_all(
+                self.journal.append(drafts), "stored, but not yet visible", "the next write or start completes it"
+            )
+
+    def _catch_up(self) -> None:
+        """Show what was stored while the graph could not be written."""
+        if self._applied < self.journal.head()[0]:
+            self._apply_all(
+                self.journal.entries(after=self._applied),
+                "nothing stored: an earlier entry cannot be shown",
+                "try again",
+            )
+
+    def _apply_all(self, entries: Iterable[Entry], message: str, then: str) -> None:
         try:
             for entry in entries:
                 self._apply(entry)
-        except OSError as error:
+        except FairmeshError:
+            raise
+        except Exception as error:
+            log.exception("an entry of the journal could not be applied")
             raise StorageUnavailable(
-                f"stored, but not yet visible: {error}", remedy="Free disk space; the next write or start completes it"
+                f"{message}: {error}", remedy=f"Free space on the disk of the data directory; {then}"
             ) from error
-
-    def _catch_up(self) -> None:
-        head, _ = self.journal.head()
-        if self._applied < head:
-            for entry in self.journal.entries(after=self._applied):
-                self._apply(entry)
 
     # -- projections --
 
     def _apply(self, entry: Entry) -> None:
+        projection = self._projection(entry)
         with self._reading.exclusive():
             project_graph(self.graph, entry)
-            self._project_memory(entry)
+            self._place(entry, projection)
             self._applied = entry.seq
 
-    def _project_memory(self, entry: Entry) -> None:
+    def _projection(self, entry: Entry) -> Projection | None:
+        """What is derived from the document of an entry; None when it has none."""
         draft = entry.draft
-        if not draft.product:
-            return
-        if draft.kind is EntryKind.RETIRE and draft.product not in self.registry.by_iri:
-            self._put(self.journal.product_history(draft.product, first=2)[1])
+        if draft.kind is not EntryKind.REGISTER:
+            return None
+        return project(
+            draft.product, draft.key, rdf.load(draft.document), iri_base=self.iri_base, updated=draft.at.timestamp(),
+            label_of=self._labels.get,
+        )  # fmt: skip
+
+    def _place(self, entry: Entry, projection: Projection | None) -> None:
+        draft = entry.draft
         if draft.kind is EntryKind.RETIRE:
             product = self.registry.retire(
                 draft.product, revision=draft.revision, at=draft.at, by=draft.actor, detail=draft.detail
             )
             self.search.remove(product.slot)
             self.lineage.remove(product.slot)
-        else:
-            self._put(entry)
+        elif projection is not None:
+            product = self.registry.put(draft.product, projection, revision=draft.revision, at=draft.at, by=draft.actor)
+            product.created_at = datetime.fromisoformat(draft.detail["created"])
+            self.search.put(product.slot, projection.search)
+            self.lineage.put(
+                product.slot, draft.product, projection.lineage_nodes, projection.lineage, projection.parents
+            )
 
-    def _put(self, entry: Entry) -> None:
-        draft = entry.draft
-        projection = project(
-            draft.product, draft.key, rdf.load(draft.document), iri_base=self.iri_base, updated=draft.at.timestamp(),
-            label_of=self._labels.get,
-        )  # fmt: skip
-        product = self.registry.put(draft.product, projection, revision=draft.revision, at=draft.at, by=draft.actor)
-        product.created_at = datetime.fromisoformat(draft.detail["created"])
-        self.search.put(product.slot, projection.search)
-        self.lineage.put(product.slot, draft.product, projection.lineage_nodes, projection.lineage, projection.parents)
+    def _restore(self, head: Entry) -> None:
+        """Place a product as its newest entry has it; of a retired one its last document gives key and facts."""
+        if head.draft.kind is EntryKind.RETIRE:
+            last = self.journal.product_history(head.draft.product, first=2)[1]
+            self._place(last, self._projection(last))
+        self._place(head, self._projection(head))
 
 
 class StillUsed(Conflict):
@@ -577,10 +628,6 @@ class StillUsed(Conflict):
 
 
 _TYPE = NamedNode(rdf.PREFIXES["rdf"] + "type")
-
-
-def _import_document() -> None:
-    """Warm-up of a parsing child: importing this module did it."""
 
 
 def _alive(product: Product | None) -> bool:
@@ -638,7 +685,13 @@ def load_rules(settings: Settings) -> RuleSet:
 
 def _claim(folder: Path) -> IO[str]:
     """Make this process the only one that writes the data directory."""
-    lock = (folder / "lock").open("a+")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("a+")
+    except OSError as error:
+        raise ConfigError(
+            f"the data directory {folder} cannot be used: {error.strerror}", remedy="Choose another with --data"
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

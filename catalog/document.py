@@ -10,6 +10,9 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from posixpath import normpath
+from unicodedata import normalize
+from urllib.parse import unquote
 
 from fairmesh.catalog.errors import InvalidDocument
 from fairmesh.catalog.model import CLASSIFICATION, CLASSIFICATIONS, FM, STATUS, STATUSES, AccessKey
@@ -28,6 +31,7 @@ from fairmesh.catalog.rdf import (
     compact,
     parse,
     skolemize,
+    unskolemize,
 )
 
 DCAT, DCT, DPROD, PROV = PREFIXES["dcat"], PREFIXES["dct"], PREFIXES["dprod"], PREFIXES["prov"]
@@ -69,8 +73,7 @@ OWNING = frozenset(DPROD + p for p in ("outputDataset", "outputPort", "inputPort
 _INVERSES = {DPROD + "isDistributionOf": DCAT + "distribution", DPROD + "isAccessServiceOf": DCAT + "accessService"}
 _RESERVED = (
     *(iri for prefix, iri in PREFIXES.items() if prefix != "schema"),
-    CLASSIFICATION,
-    STATUS,
+    "https://w3id.org/fairmesh/",  # the terms, both schemes, and the names of the store's own graphs
 )
 _AXIOM_NAMESPACES = (RDFS, OWL, SH)
 _AXIOM_FREE = frozenset(
@@ -110,6 +113,7 @@ _STATUS_WORDS = {
 _STATUS_ALIAS = "https://ekgf.github.io/dprod/data/lifecycle-status/"
 
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za-z0-9_-]*)+")
+MAX_KEY = 200
 DPROD_STATUS = DPROD + "lifecycleStatus"
 
 
@@ -136,8 +140,8 @@ def read(data: bytes, media_type: str | None, iri_base: str, limits: Limits = DE
     """Parse, normalise and check one product document.
 
     Raises the errors of `rdf.parse`, and `InvalidDocument` with one of the codes `no-product`, `several-products`,
-    `bad-key`, `named-graph`, `foreign-node`, `shared-node`, `other-node`, `reserved-namespace`, `axiom`, `blank-cycle`,
-    `bad-list`, `reserved-status`.
+    `bad-key`, `named-graph`, `foreign-node`, `shared-node`, `other-node`, `look-alike`, `reserved-namespace`, `axiom`,
+    `blank-cycle`, `bad-list`, `reserved-status`.
     """
     parsed = parse(data, media_type, iri_base=iri_base, limits=limits)
     places = Positions(data, parsed.media_type, iri_base)
@@ -158,6 +162,9 @@ class _Reader:
     def __init__(self, iri_base: str, places: Positions) -> None:
         self.base = iri_base
         self.places = places
+        self.plain_base = _plain(iri_base)
+        self.plain: set[str] = set()
+        """IRIs outside the mesh that do not look as if they were inside."""
 
     def refuse(
         self, code: str, message: str, remedy: str, subject: str = "", predicate: str | None = None
@@ -168,11 +175,12 @@ class _Reader:
 
     def read(self, triples: list[Triple], media_type: str) -> ProductDocument:
         product = self._product(triples)
-        triples = skolemize(self._normalise(triples, product), product)
+        triples = skolemize(self._normalise(unskolemize(triples, product), product), product)
         key = self._key(triples, product)
         own = own_nodes(triples, product, self.base)
         for triple in triples:
             self._check(triple, own)
+            self._check_looks(triple)
         graph = Statements(triples)
         stated = graph.iris(product, DPROD + "domain")
         return ProductDocument(
@@ -226,11 +234,11 @@ class _Reader:
                 product,
                 DCT + "identifier",
             )
-        if not KEY.fullmatch(key):
+        if len(key) > MAX_KEY or not KEY.fullmatch(key):
             raise self.refuse(
                 "bad-key",
-                f"{key!r} is not a product key",
-                "A key is `domain.name`: letters, digits, '-' and '_', parted by dots",
+                f"{key[:MAX_KEY]!r} is not a product key",
+                f"A key is `domain.name`: letters, digits, '-' and '_', parted by dots, up to {MAX_KEY} characters",
                 product,
             )
         return key
@@ -290,6 +298,21 @@ class _Reader:
                 predicate,
             )
 
+    def _check_looks(self, triple: Triple) -> None:
+        """No IRI may pass for one of the mesh's own by another spelling of scheme, host, port or path."""
+        for term in (triple.subject, triple.object):
+            if not isinstance(term, NamedNode) or term.value in self.plain or term.value.startswith(self.base):
+                continue
+            if (_plain(term.value) + "/").startswith(self.plain_base + "/"):
+                raise self.refuse(
+                    "look-alike",
+                    f"<{term.value}> is another way to write an IRI of this mesh",
+                    f"Write it relative, or with <{self.base}> letter by letter",
+                    triple.subject.value,
+                    triple.predicate.value,
+                )
+            self.plain.add(term.value)
+
     # -- normal form --
 
     def _normalise(self, triples: list[Triple], product: str) -> list[Triple]:
@@ -320,7 +343,7 @@ class _Reader:
     def _flat_columns(self, triples: list[Triple]) -> list[Triple]:
         cells: dict[object, dict[str, object]] = defaultdict(dict)
         for t in triples:
-            if t.predicate.value in (RDF + "first", RDF + "rest"):
+            if t.predicate.value in (RDF + "first", RDF + "rest") and isinstance(t.subject, BlankNode):
                 if t.predicate.value in cells[t.subject]:
                     raise self.refuse(
                         "bad-list",
@@ -369,10 +392,26 @@ def tail(iri: str) -> str:
     return re.split(r"[/#]", iri.rstrip("/#"))[-1]
 
 
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+def _plain(iri: str) -> str:
+    """What an IRI reads like (RFC 3986, 6.2, and Unicode's compatible forms), without user, query and fragment."""
+    scheme, _, rest = normalize("NFKC", unquote(iri)).partition(":")
+    scheme = scheme.lower()
+    if not rest.startswith("//"):
+        return f"{scheme}:{rest.rstrip('/')}"
+    authority, _, path = re.split(r"[?#]", rest[2:])[0].partition("/")
+    host = authority.rpartition("@")[2].lower().removesuffix(_DEFAULT_PORTS.get(scheme, ":")).rstrip(":.")
+    return f"{scheme}://{host}{normpath('/' + path.lstrip('/'))}".rstrip("/")
+
+
 def own_nodes(triples: Iterable[Triple], product: str, iri_base: str) -> set[str]:
     """The nodes a document may describe: the product, IRIs below it, and outside IRIs that it links as parts."""
-    below = (product + "/", product + "#")
+    below: tuple[str, ...] = (product + "/", product + "#")
     foreign = (iri_base, *_RESERVED)
+    if not product.startswith(iri_base) and iri_base.startswith(below):
+        below = ()  # an IRI above the mesh's base does not own the mesh
     links: dict[str, list[str]] = defaultdict(list)
     own = {product}
     for t in triples:
@@ -446,5 +485,7 @@ def access_key(graph: Statements, product: str, key: str) -> AccessKey:
 
 
 def classification(graph: Statements, subject: str, predicate: str) -> str | None:
-    word = next((iri.removeprefix(CLASSIFICATION) for iri in graph.iris(subject, predicate)), None)
+    """The one classification stated; None when it is missing, unknown, or one of several."""
+    stated = graph.iris(subject, predicate)
+    word = stated[0].removeprefix(CLASSIFICATION) if len(stated) == 1 else None
     return word if word in CLASSIFICATIONS else None

@@ -32,13 +32,16 @@ class Filters:
         view = self._view
         tests: list[Test] = []
         if filter.domain is not None:
-            tests.append(self._among(filter.domain, lambda p: view.iris(p.iri, DPROD + "domain")))
+            tests.append(self._having(DPROD + "domain", self._wanted(filter.domain)))
         if filter.classification is not None:
-            tests.append(self._among(filter.classification, lambda p: [CLASSIFICATION + view.facts(p).classification]))
+            levels = self._wanted(filter.classification)
+            tests.append(lambda p: levels is None or CLASSIFICATION + view.facts(p).classification in levels)
         if filter.term is not None:
-            tests.append(self._among(filter.term, lambda p: view.iris(p.iri, DCT + "subject")))
+            tests.append(self._having(DCT + "subject", self._wanted(filter.term)))
         if filter.owner is not None:
-            tests.append(self._owner(filter.owner))
+            matches = _string_test(filter.owner)
+            owners = {owner for owner in view.owners() if matches(owner) or matches(view.label(owner))}
+            tests.append(self._having(DPROD + "dataProductOwner", owners))
         if filter.status is not None:
             words = filter.status
             tests.append(lambda p: product_status(view.facts(p).status) in words)
@@ -57,23 +60,20 @@ class Filters:
         tests.append(lambda p: not any(test(p) for test in none))
         return lambda p: all(test(p) for test in tests)
 
-    def _among(self, filter: IriFilter, values: Callable[[Product], list[str]]) -> Test:
+    def _wanted(self, filter: IriFilter) -> set[str] | None:
+        """The IRIs that pass; None when all do."""
         wanted: set[str] | None = None if filter.any_of is None else set(filter.any_of)
         if filter.descendants_of is not None:
             below = self._view.narrower_closure(filter.descendants_of)
             wanted = below if wanted is None else wanted & below
+        return wanted
+
+    def _having(self, predicate: str, wanted: set[str] | None) -> Test:
+        """Found from the values' side: they are few, products many."""
         if wanted is None:
             return lambda _: True
-        return lambda product: not wanted.isdisjoint(values(product))
-
-    def _owner(self, filter: StringFilter) -> Test:
-        view, matches = self._view, _string_test(filter)
-
-        def test(product: Product) -> bool:
-            owners = view.iris(product.iri, DPROD + "dataProductOwner")
-            return any(matches(owner) or matches(view.label(owner)) for owner in owners)
-
-        return test
+        having = self._view.subjects(predicate, wanted)
+        return lambda product: product.iri in having
 
     def _property(self, predicate: str, test: PropertyTest) -> Test:
         view = self._view

@@ -8,7 +8,9 @@ Writes come from one thread at a time (concurrent writers corrupt Oxigraph silen
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +18,7 @@ from pyoxigraph import Literal, NamedNode, Store
 
 from fairmesh.catalog.errors import ConfigError
 from fairmesh.catalog.model import FM
-from fairmesh.catalog.rdf import Triple, canonical
+from fairmesh.catalog.rdf import Triple, canonical, load
 
 VOCABULARY = "https://w3id.org/fairmesh/graph/vocabulary"
 _META = NamedNode("https://w3id.org/fairmesh/graph/meta")
@@ -27,7 +29,7 @@ Match = tuple[Triple, str]
 
 
 class Graph(Protocol):
-    """What the catalog asks of a graph store."""
+    """What the catalog asks of a graph store. Statements come back exactly as they went in: `"01"^^xsd:integer` too."""
 
     def reflects(self) -> int:
         """The journal sequence number the content corresponds to; 0 when empty."""
@@ -83,7 +85,7 @@ class OxigraphGraph:
     def replace(self, product: str, nquads: bytes, seq: int) -> None:
         name = NamedNode(product)
         # canonical bytes are N-Triples written by the store's own serialiser: nothing of the user's is pasted raw
-        insert = f"INSERT DATA {{ GRAPH {name} {{ {nquads.decode()} }} }} ;" if nquads else ""
+        insert = f"INSERT DATA {{ GRAPH {name} {{ {_kept(nquads).decode()} }} }} ;" if nquads else ""
         self.store.update(f"DROP SILENT GRAPH {name} ; {insert} {self._mark(seq)}")
 
     def advance(self, seq: int) -> None:
@@ -110,10 +112,11 @@ class OxigraphGraph:
         for quad in quads:
             name = quad.graph_name
             if isinstance(name, NamedNode) and name != _META:
-                yield quad.triple, name.value
+                yield _as_written(quad.triple), name.value
 
     def graph(self, product: str) -> list[Triple]:
-        return [quad.triple for quad in self.store.quads_for_pattern(None, None, None, NamedNode(product))]
+        quads = self.store.quads_for_pattern(None, None, None, NamedNode(product))
+        return [_as_written(quad.triple) for quad in quads]
 
     def digest(self) -> str:
         total = hashlib.sha256()
@@ -128,3 +131,48 @@ class OxigraphGraph:
     def close(self) -> None:
         """Release the folder."""
         self._store = None
+
+
+# -- literals as written ----------------------------------------------------------------------------------------------
+
+# Oxigraph stores numbers, dates and booleans by value: what was written as "1.50" comes back as "1.5". A literal it
+# would change is stored with a datatype of its own, which names the real one.
+_WRITTEN = "https://w3id.org/fairmesh/graph/written?"
+_TYPED_LINE = re.compile(rb'"\^\^<[^>]*> \.$')
+
+
+def _kept(nquads: bytes) -> bytes:
+    """Canonical bytes in which no literal is one that the store would change."""
+    if b'"^^<' not in nquads:
+        return nquads
+    return b"\n".join(
+        canonical(map(_stored, load(line))).rstrip() if _TYPED_LINE.search(line) else line
+        for line in nquads.split(b"\n")
+    )
+
+
+def _stored(triple: Triple) -> Triple:
+    value = triple.object
+    if not isinstance(value, Literal) or _is_faithful(value):
+        return triple
+    return Triple(
+        triple.subject, triple.predicate, Literal(value.value, datatype=NamedNode(_WRITTEN + value.datatype.value))
+    )
+
+
+@lru_cache(maxsize=4096)
+def _is_faithful(value: Literal) -> bool:
+    """Whether the store gives this literal back as it is."""
+    if value.datatype.value.startswith(_WRITTEN):
+        return False
+    probe = Store()
+    probe.update(f"INSERT DATA {{ {_META} {_REFLECTS} {value} }}")
+    return any(quad.object == value for quad in probe.quads_for_pattern(_META, _REFLECTS, None, None))
+
+
+def _as_written(triple: Triple) -> Triple:
+    value = triple.object
+    if not isinstance(value, Literal) or not value.datatype.value.startswith(_WRITTEN):
+        return triple
+    datatype = NamedNode(value.datatype.value.removeprefix(_WRITTEN))
+    return Triple(triple.subject, triple.predicate, Literal(value.value, datatype=datatype))

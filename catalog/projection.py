@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from fairmesh.catalog.document import (
     COLUMN_CLASSIFICATION,
+    CONCEPT,
     CSVW,
     DCAT,
     DCT,
@@ -19,12 +23,12 @@ from fairmesh.catalog.document import (
     TYPE,
     Statements,
     access_key,
-    classification,
     own_nodes,
     tail,
 )
 from fairmesh.catalog.model import (
     CLASSIFICATION,
+    CLASSIFICATIONS,
     AccessKey,
     Entry,
     EntryKind,
@@ -38,27 +42,30 @@ from fairmesh.catalog.model import (
     StatementChange,
     column_need,
 )
-from fairmesh.catalog.rdf import PREFIXES, BlankNode, Literal, NamedNode, Triple, load
+from fairmesh.catalog.rdf import GENID, PREFIXES, BlankNode, Literal, NamedNode, Triple, load
 
 _FACETS = {
     FacetField.LICENSE: (DCT + "license",),
     FacetField.TERM: (DCT + "subject",),
     FacetField.FORMAT: (DCAT + "mediaType", DCT + "format"),
 }
+_COLUMN_LISTS = (CSVW + "primaryKey", CSVW + "rowTitle")
 _OWN_CLASSIFICATION = {FacetField.CLASSIFICATION: (SENSITIVITY, COLUMN_CLASSIFICATION)}
 
 
 Said = tuple[str, str, NamedNode | BlankNode | Literal]
 """Subject, predicate and object."""
+Listed = tuple[str, str, Need]
+"""Role (a predicate or class), node, and what a reader needs to see it in that role."""
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
     """Everything derived from one accepted document.
 
-    `needs` lists the classified columns, which need more than READ; `discover_nodes` the shared nodes a discovering
-    reader may look up; `outside` the own nodes whose IRIs do not lie under the mesh's base; `said` what the document
-    says of shared nodes.
+    `needs` lists what needs more than READ: see `column_needs`; `discover_nodes` the nodes a discovering reader may
+    look up; `outside` the own nodes whose IRIs do not lie under the mesh's base; `said` what the document says of
+    shared nodes; `listed` the product's domains and owners, by predicate, and all concepts, by class.
     """
 
     key: str
@@ -66,6 +73,7 @@ class Projection:
     version: str | None
     outside: frozenset[str]
     said: tuple[Said, ...]
+    listed: frozenset[Listed]
     needs: Mapping[str, Need]
     discover_nodes: frozenset[str]
     search: tuple[SearchDocument, ...]
@@ -91,20 +99,58 @@ def dataset_columns(graph: Statements, product: str) -> dict[str, list[str]]:
 
 
 def column_needs(graph: Statements, product: str) -> dict[str, Need]:
-    """What readers need for classified columns. A nested column is as sensitive as what it lies in."""
+    """What needs more than READ, by IRI: classified columns, wherever in the document they hang, and what hangs below
+    them (columns nested in them, IRIs below theirs, their blank nodes). A node with several words needs the highest.
+
+    A text that names classified columns, such as `csvw:primaryKey`, is listed as "<subject> <predicate>".
+    """
+    whole = {product, *graph.datasets(product)}
     needs: dict[str, Need] = {}
-    for column in (c for columns in dataset_columns(graph, product).values() for c in columns):
-        chain, seen, need = [column], set[str](), Need.READ
-        while chain:
-            iri = chain.pop()
-            if iri not in seen:
-                seen.add(iri)
-                if graph.iris(iri, COLUMN_CLASSIFICATION):
-                    need = max(need, column_need(classification(graph, iri, COLUMN_CLASSIFICATION) or "restricted"))
-                chain += graph.iris(iri, DCT + "isPartOf")
-        if need is not Need.READ:
-            needs[column] = need
-    return needs
+    waiting: list[tuple[str, Need]] = []
+    parts: dict[str, list[str]] = defaultdict(list)
+    for subject, said in graph.by_subject.items():
+        words = [iri.removeprefix(CLASSIFICATION) for iri in graph.iris(subject, COLUMN_CLASSIFICATION)]
+        if subject not in whole and said.get(COLUMN_CLASSIFICATION):
+            known = [word if word in CLASSIFICATIONS else CLASSIFICATIONS[-1] for word in words]
+            waiting.append((subject, max(map(column_need, known or CLASSIFICATIONS[-1:]))))
+        for above in graph.iris(subject, DCT + "isPartOf"):
+            parts[above].append(subject)
+    if not waiting:
+        return needs
+    nodes = sorted(
+        {
+            *graph.by_subject,
+            *(
+                o.value
+                for o in chain.from_iterable(chain.from_iterable(s.values()) for s in graph.by_subject.values())
+                if isinstance(o, NamedNode)
+            ),
+        }
+    )
+    while waiting:
+        column, need = waiting.pop()
+        if column in whole or needs.get(column, Need.READ) >= need:
+            continue
+        needs[column] = need
+        blank = (iri for said in graph.by_subject.get(column, {}) for iri in graph.iris(column, said))
+        below = nodes[bisect_left(nodes, column + "/") : bisect_left(nodes, column + "0")]
+        inside = (*parts[column], *below, *(iri for iri in blank if iri.startswith(product + GENID)))
+        waiting += [(iri, need) for iri in inside]
+    return needs | _naming(graph, needs)
+
+
+def _naming(graph: Statements, needs: Mapping[str, Need]) -> dict[str, Need]:
+    """Keys of a schema that list the names of classified columns."""
+    found: dict[str, Need] = {}
+    for schema in graph.by_subject:
+        for predicate in _COLUMN_LISTS:
+            listed = {name.strip() for _, text, _ in graph.texts(schema, predicate) for name in text.split(",")}
+            for column in graph.iris(schema, CSVW + "column") if listed else ():
+                named = {text for _, text, _ in graph.texts(column, CSVW + "name")}
+                if column in needs and not named.isdisjoint(listed):
+                    place = f"{schema} {predicate}"
+                    found[place] = max(needs[column], found.get(place, Need.READ))
+    return found
 
 
 class _Projector:
@@ -122,15 +168,27 @@ class _Projector:
         self.graph = Statements(triples)
         self.access = access_key(self.graph, product, key)
         self.owned = own_nodes(triples, product, iri_base)
-        self.datasets = self.graph.datasets(product)
+        self.datasets = [dataset for dataset in self.graph.datasets(product) if dataset in self.owned]
         self.needs = column_needs(self.graph, product)
-        self.columns = dataset_columns(self.graph, product)
+        # a document that lists another one's dataset or column as its own does not make it so
+        self.columns = {
+            dataset: [column for column in columns if column in self.owned]
+            for dataset, columns in dataset_columns(self.graph, product).items()
+            if dataset in self.owned
+        }
+        heading = (DPROD + "domain", DPROD + "dataProductOwner", DCAT + "contactPoint")
+        self.discover = frozenset(self.graph.iris(product, *heading))
+        self.shared = tuple(iri_base + folder for folder in SHARED)
 
     def need(self, iri: str) -> Need:
-        return Need.DISCOVER if iri == self.product else self.needs.get(iri, Need.READ)
+        need = Need.DISCOVER if iri == self.product or iri in self.discover else Need.READ
+        return max(need, self.needs.get(iri, need))
+
+    def nameable(self, iri: str) -> bool:
+        """Whether search may name the node: one of another product's may be hidden from who reads this document."""
+        return not iri.startswith(self.iri_base) or iri.startswith(self.shared) or iri in self.owned
 
     def projection(self) -> Projection:
-        discover = self.graph.iris(self.product, DPROD + "domain", DPROD + "dataProductOwner", DCAT + "contactPoint")
         lineage_nodes = dict.fromkeys(self.datasets, Need.READ)
         lineage_nodes |= {c: self.need(c) for columns in self.columns.values() for c in columns}
         versions = self.graph.texts(self.product, DCAT + "version")
@@ -140,8 +198,9 @@ class _Projector:
             version=versions[0][1] if versions else None,
             outside=frozenset(n for n in self.owned if not n.startswith(self.iri_base)),
             said=tuple(self._said()),
+            listed=frozenset(self._listed()),
             needs=self.needs,
-            discover_nodes=frozenset(discover),
+            discover_nodes=self.discover,
             search=tuple(self._search()),
             lineage=tuple(self._lineage(lineage_nodes)),
             lineage_nodes=lineage_nodes,
@@ -154,16 +213,24 @@ class _Projector:
                 Level.PRODUCT if subject == self.product else Level.DATASET if subject in self.columns else Level.COLUMN
             )
             for source in self.graph.iris(subject, DERIVED):
-                yield LineageStatement(source, subject, DERIVED, level, nodes.get(subject, Need.READ))
+                # an end outside the mesh is no secret, but that a classified column is one is
+                need = max(nodes.get(subject, Need.READ), self.needs.get(source, Need.READ))
+                yield LineageStatement(source, subject, DERIVED, level, need)
         for source in self.graph.iris(self.product, DPROD + "inputDataset"):
             yield LineageStatement(source, self.product, DPROD + "inputDataset", Level.PRODUCT)
 
     def _said(self) -> Iterable[Said]:
-        shared = tuple(self.iri_base + folder for folder in SHARED)
         for subject, said in self.graph.by_subject.items():
-            if subject.startswith(shared):
+            if subject.startswith(self.shared):
                 for predicate, objects in said.items():
                     yield from ((subject, predicate, value) for value in objects)
+
+    def _listed(self) -> Iterable[Listed]:
+        for role in (DPROD + "domain", DPROD + "dataProductOwner"):
+            yield from ((role, iri, Need.DISCOVER) for iri in self.graph.iris(self.product, role))
+        for subject in self.graph.by_subject:
+            if CONCEPT in self.graph.iris(subject, TYPE):
+                yield CONCEPT, subject, self.need(subject)
 
     # -- search --
 
@@ -171,7 +238,7 @@ class _Projector:
         common = list(self._common_facets())
         distributions = {d: self.graph.iris(d, DCAT + "distribution") for d in self.datasets}
         for subject in self.graph.by_subject:
-            types = tuple(self.graph.iris(subject, TYPE))
+            types = tuple(t for t in self.graph.iris(subject, TYPE) if self.nameable(t))
             if not types:
                 continue
             need = self.need(subject)
@@ -212,6 +279,7 @@ class _Projector:
         ):
             for literal in sorted((o for o in objects if isinstance(o, Literal) and _is_text(o)), key=str):
                 at = Need.READ if subject == self.product and predicate not in DISCOVER_PREDICATES else need
+                at = max(at, self.needs.get(f"{subject} {predicate}", at))
                 yield SearchText(at, predicate, literal.value, literal.language or "")
 
     def _product_texts(self) -> list[SearchText]:
@@ -221,7 +289,8 @@ class _Projector:
                 found += [SearchText(Need.DISCOVER, predicate, text) for text in self._names(target)]
         for predicate in (DCT + "subject", DCAT + "theme"):
             for target in self.graph.iris(self.product, predicate):
-                found += [SearchText(Need.READ, predicate, text) for text in self._names(target)]
+                at = max(Need.READ, self.need(target))
+                found += [SearchText(at, predicate, text) for text in self._names(target)]
         for dataset in self.datasets:
             found += self._texts(dataset, Need.READ)
             for column in self.columns[dataset]:
@@ -237,21 +306,17 @@ class _Projector:
         yield SearchFacet(Need.DISCOVER, FacetField.CLASSIFICATION, CLASSIFICATION + self.access.classification)
         if self.access.status:
             yield SearchFacet(Need.DISCOVER, FacetField.STATUS, product_status(self.access.status))
-        for domain in graph.iris(product, DPROD + "domain"):
-            yield SearchFacet(Need.DISCOVER, FacetField.DOMAIN, domain)
-        for owner in graph.iris(product, DPROD + "dataProductOwner"):
-            yield SearchFacet(Need.DISCOVER, FacetField.OWNER, owner)
+        for name, predicate in ((FacetField.DOMAIN, DPROD + "domain"), (FacetField.OWNER, DPROD + "dataProductOwner")):
+            for iri in filter(self.nameable, graph.iris(product, predicate)):
+                yield SearchFacet(Need.DISCOVER, name, iri)
 
     def _facets(self, subject: str, need: Need, fields: Mapping[FacetField, tuple[str, ...]]) -> list[SearchFacet]:
-        found = [
-            SearchFacet(need, name, iri)
+        return [
+            SearchFacet(max(need, self.needs.get(iri, need)), name, iri)
             for name, predicates in fields.items()
             for iri in self.graph.iris(subject, *predicates)
+            if self.nameable(iri)
         ]
-        if need is Need.READ and subject in self.datasets:
-            # the product's own classification facet is the highest of its datasets', and stands for them
-            return found
-        return found
 
 
 def product_status(word: str) -> str:

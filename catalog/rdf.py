@@ -9,56 +9,25 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from urllib.parse import unquote
+from itertools import pairwise
+from urllib.parse import unquote, urljoin
 from xml.parsers import expat
 
-from pyoxigraph import (
-    BlankNode,
-    DefaultGraph,
-    Literal,
-    NamedNode,
-    Quad,
-    RdfFormat,
-    Triple,
-)
+from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, RdfFormat, Triple
 from pyoxigraph import parse as _parse
 from pyoxigraph import serialize as _serialize
 
-from fairmesh.catalog.errors import (
-    InvalidDocument,
-    ParseError,
-    TooLarge,
-    UnsupportedMedia,
-)
+from fairmesh.catalog.errors import InvalidDocument, ParseError, TooLarge, UnsupportedMedia
 
 __all__ = [
-    "DEFAULT_LIMITS",
-    "MEDIA_TYPES",
-    "PREFIXES",
-    "BlankNode",
-    "DefaultGraph",
-    "Limits",
-    "Literal",
-    "NamedNode",
-    "Parsed",
-    "Positions",
-    "Quad",
-    "Triple",
-    "canonical",
-    "compact",
-    "iri_of",
-    "load",
-    "media_type_for_path",
-    "node",
-    "parse",
-    "serialize",
-    "skolemize",
-    "sniff",
-    "unskolemize",
-]
+    "DEFAULT_LIMITS", "MEDIA_TYPES", "PREFIXES", "BlankNode", "DefaultGraph", "Limits", "Literal", "NamedNode",
+    "Parsed", "Positions", "Quad", "Triple", "canonical", "compact", "iri_of", "load", "media_type_for_path", "node",
+    "parse", "serialize", "skolemize", "sniff", "unskolemize",
+]  # fmt: skip
 
 Node = NamedNode | BlankNode
 Term = NamedNode | BlankNode | Literal
@@ -68,25 +37,13 @@ N_TRIPLES, N_QUADS = "application/n-triples", "application/n-quads"
 JSON_LD, RDF_XML = "application/ld+json", "application/rdf+xml"
 
 MEDIA_TYPES: Mapping[str, RdfFormat] = {
-    TURTLE: RdfFormat.TURTLE,
-    TRIG: RdfFormat.TRIG,
-    N_TRIPLES: RdfFormat.N_TRIPLES,
-    N_QUADS: RdfFormat.N_QUADS,
-    JSON_LD: RdfFormat.JSON_LD,
-    RDF_XML: RdfFormat.RDF_XML,
-}
+    TURTLE: RdfFormat.TURTLE, TRIG: RdfFormat.TRIG, N_TRIPLES: RdfFormat.N_TRIPLES, N_QUADS: RdfFormat.N_QUADS,
+    JSON_LD: RdfFormat.JSON_LD, RDF_XML: RdfFormat.RDF_XML,
+}  # fmt: skip
 """The media types read and written, by their registered names."""
 
 _GENERIC = frozenset(
-    {
-        "",
-        "application/octet-stream",
-        "text/plain",
-        "application/json",
-        "application/xml",
-        "text/xml",
-        "*/*",
-    }
+    ("", "application/octet-stream", "text/plain", "application/json", "application/xml", "text/xml", "*/*")
 )
 """Declared types that say nothing certain about RDF: the bytes decide."""
 
@@ -96,25 +53,15 @@ _SUFFIXES = {
 }  # fmt: skip
 
 PREFIXES: Mapping[str, str] = {
-    "csvw": "http://www.w3.org/ns/csvw#",
-    "dcat": "http://www.w3.org/ns/dcat#",
-    "dct": "http://purl.org/dc/terms/",
-    "dprod": "https://ekgf.github.io/dprod/",
-    "dpv": "https://w3id.org/dpv#",
-    "dqv": "http://www.w3.org/ns/dqv#",
-    "fm": "https://w3id.org/fairmesh/ns#",
-    "foaf": "http://xmlns.com/foaf/0.1/",
-    "odrl": "http://www.w3.org/ns/odrl/2/",
-    "owl": "http://www.w3.org/2002/07/owl#",
-    "prov": "http://www.w3.org/ns/prov#",
-    "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
-    "rdfs": "http://www.w3.org/2000/01/rdf-schema#",
-    "schema": "http://schema.org/",
-    "sh": "http://www.w3.org/ns/shacl#",
-    "skos": "http://www.w3.org/2004/02/skos/core#",
-    "vcard": "http://www.w3.org/2006/vcard/ns#",
-    "xsd": "http://www.w3.org/2001/XMLSchema#",
-}
+    "csvw": "http://www.w3.org/ns/csvw#", "dcat": "http://www.w3.org/ns/dcat#", "dct": "http://purl.org/dc/terms/",
+    "dprod": "https://ekgf.github.io/dprod/", "dpv": "https://w3id.org/dpv#", "dqv": "http://www.w3.org/ns/dqv#",
+    "fm": "https://w3id.org/fairmesh/ns#", "foaf": "http://xmlns.com/foaf/0.1/",
+    "odrl": "http://www.w3.org/ns/odrl/2/", "owl": "http://www.w3.org/2002/07/owl#",
+    "prov": "http://www.w3.org/ns/prov#", "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+    "rdfs": "http://www.w3.org/2000/01/rdf-schema#", "schema": "http://schema.org/",
+    "sh": "http://www.w3.org/ns/shacl#", "skos": "http://www.w3.org/2004/02/skos/core#",
+    "vcard": "http://www.w3.org/2006/vcard/ns#", "xsd": "http://www.w3.org/2001/XMLSchema#",
+}  # fmt: skip
 _BY_NAMESPACE = sorted(((iri, prefix) for prefix, iri in PREFIXES.items()), key=lambda pair: -len(pair[0]))
 _LOCAL = re.compile(r"[A-Za-z_][\w.-]*(?<!\.)$|[A-Za-z_]$")
 
@@ -125,7 +72,10 @@ _RELATIVE_SCHEME = "fairmesh-base:"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Guards applied before (bytes, depth) and while (statements) parsing."""
+    """Guards applied before (bytes, depth) and while (statements) parsing.
+
+    With its prefixes and contexts written out a document may be `SWELL` times `max_bytes`.
+    """
 
     max_bytes: int = 5_000_000
     max_depth: int = 256
@@ -133,6 +83,7 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+SWELL = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +114,7 @@ def compact(iri: str) -> str | None:
 
 def media_type_for_path(name: str) -> str | None:
     """The media type a file name suggests; a hint only, `sniff` decides."""
-    return next(
-        (media for suffix, media in _SUFFIXES.items() if name.lower().endswith(suffix)),
-        None,
-    )
+    return next((media for suffix, media in _SUFFIXES.items() if name.lower().endswith(suffix)), None)
 
 
 # -- sniffing and guards ---------------------------------------------------------------------------------------------
@@ -176,8 +124,8 @@ _XML = re.compile(rb"<\?xml\b|<!|<(?:[\w.-]+:)?[\w.-]+\s+[\w.:-]+\s*=")
 _JSON = re.compile(rb"\{\s*[\"}]|\[\s*[{\]]")
 _HTML = re.compile(rb"<!doctype\s+html|<html\b", re.IGNORECASE)
 _NQUADS_LINE = re.compile(
-    rb"^(?:<[^>\s]*>|_:\S+)\s+<[^>\s]*>\s+(?:<[^>\s]*>|_:\S+|\"(?:[^\"\\\n]|\\.)*\"(?:@[\w-]+|\^\^<[^>\s]*>)?)\s+"
-    rb"(?:<[^>\s]*>|_:\S+)\s*\.",
+    rb"^(?:<[^>\s]*>|_:[^\s,;]+)\s+<[^>\s]*>\s+"
+    rb"(?:<[^>\s]*>|_:[^\s,;]+|\"(?:[^\"\\\n]|\\.)*+\"(?:@[\w-]+|\^\^<[^>\s]*>)?)\s+(?:<[^>\s]*>|_:[^\s,;]+)\s*\.",
     re.MULTILINE,
 )
 
@@ -196,10 +144,7 @@ def sniff(data: bytes, declared: str | None = None) -> str:
     lead = _LEAD.match(data)
     start = data[lead.end() if lead else 0 :][:4096]
     if _HTML.match(start):
-        raise UnsupportedMedia(
-            "this is an HTML page, not RDF",
-            remedy="Send the metadata itself, e.g. as Turtle",
-        )
+        raise UnsupportedMedia("this is an HTML page, not RDF", remedy="Send the metadata itself, e.g. as Turtle")
     if _JSON.match(start):
         return JSON_LD
     if _XML.match(start):
@@ -211,20 +156,21 @@ def sniff(data: bytes, declared: str | None = None) -> str:
     return TRIG if any(token == b"{" for _, token in _brackets(data)) else TURTLE
 
 
+# Every token ends at the latest where the text does, and never gives back what it took: one pass, whatever is sent.
+# A backslash outside strings and IRIs escapes the next character of a prefixed name, a quote or "#" say.
 _TEXT_TOKEN = re.compile(
-    rb'"""(?:[^"\\]|\\.|"(?!""))*"""|\'\'\'(?:[^\'\\]|\\.|\'(?!\'\'))*\'\'\'|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\''
-    rb"|<<|>>|<[^<>\"{}|^`\\\s]*>|#[^\n]*|[\[\](){}]",
+    rb'"""(?:[^"\\]|\\.|"(?!""))*+(?:"""|\\?\Z)|\'\'\'(?:[^\'\\]|\\.|\'(?!\'\'))*+(?:\'\'\'|\\?\Z)'
+    rb'|"(?:[^"\\\r\n]|\\.)*+"?|\'(?:[^\'\\\r\n]|\\.)*+\'?'
+    rb"|<<|>>|<[^<>\"{}|^`\s]*+>|#[^\r\n]*+|\\.|[\[\](){}]",
     re.DOTALL,
 )
-_JSON_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_JSON_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 _XML_TOKEN = re.compile(
-    rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|<!DOCTYPE|<!ENTITY|</|<[^>]*/>|<",
-    re.DOTALL,
+    rb"<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<\?.*?(?:\?>|\Z)|<!DOCTYPE|<!ENTITY|</"
+    rb"|<(?:[^<>\"']|\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z))*+>?",
+    re.DOTALL | re.IGNORECASE,
 )
-_OPENERS, _CLOSERS = (
-    frozenset((b"[", b"(", b"{", b"<<")),
-    frozenset((b"]", b")", b"}", b">>")),
-)
+_OPENERS, _CLOSERS = frozenset((b"[", b"(", b"{", b"<<")), frozenset((b"]", b")", b"}", b">>"))
 
 
 def _brackets(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -242,14 +188,16 @@ def _guard(data: bytes, media_type: str, limits: Limits) -> None:
         )
     depth = deepest = position = 0
     if media_type == RDF_XML:
-        tokens = ((m.start(), m.group()) for m in _XML_TOKEN.finditer(data))
-        for at, token in tokens:
-            if token in (b"<!DOCTYPE", b"<!ENTITY"):
+        for at, token in ((m.start(), m.group()) for m in _XML_TOKEN.finditer(data)):
+            if token.upper() in (b"<!DOCTYPE", b"<!ENTITY"):
                 raise UnsupportedMedia(
                     "RDF/XML with a DOCTYPE is refused: its entities can name files and swell without bound",
                     line=data.count(b"\n", 0, at) + 1, column=_column(data, at), remedy="Write the IRIs out",
                 )  # fmt: skip
-            depth += (token == b"<") - (token == b"</")
+            if token == b"</":
+                depth = max(0, depth - 1)
+            elif token[1:2] not in (b"!", b"?") and not token.endswith(b"/>"):
+                depth += 1
             if depth > deepest:
                 deepest, position = depth, at
     else:
@@ -257,7 +205,7 @@ def _guard(data: bytes, media_type: str, limits: Limits) -> None:
             (m.start(), m.group()) for m in _JSON_TOKEN.finditer(data) if m.group()[:1] != b'"'
         )  # fmt: skip
         for at, token in found:
-            depth += 1 if token in _OPENERS else -1
+            depth = depth + 1 if token in _OPENERS else max(0, depth - 1)
             if depth > deepest:
                 deepest, position = depth, at
             if depth > limits.max_depth:
@@ -278,7 +226,7 @@ def _column(data: bytes, at: int) -> int:
 # -- parsing ----------------------------------------------------------------------------------------------------------
 
 
-def parse(data: bytes, media_type: str | None, *, iri_base: str, limits: Limits = DEFAULT_LIMITS) -> Parsed:
+def parse(data: bytes, media_type: str | None, iri_base: str, limits: Limits = DEFAULT_LIMITS) -> Parsed:
     """Read RDF. Relative IRIs become IRIs under `iri_base`; absolute ones stay as they are.
 
     Raises `ParseError` with line and column, `TooLarge`, `UnsupportedMedia`, or `InvalidDocument` (code
@@ -295,36 +243,117 @@ def parse(data: bytes, media_type: str | None, *, iri_base: str, limits: Limits 
             "the document is not UTF-8", remedy="Save it as UTF-8",
             line=data.count(b"\n", 0, error.start) + 1, column=_column(data, error.start),
         ) from None  # fmt: skip
-    parser = _parse(data.removeprefix(b"\xef\xbb\xbf"), format=MEDIA_TYPES[found], base_iri=RELATIVE)
+    text = data.removeprefix(b"\xef\xbb\xbf")
+    _check_whole(text, found, iri_base)
+    parser = _parse(text, format=MEDIA_TYPES[found], base_iri=RELATIVE)
     quads: list[Quad] = []
+    size = 0
+    base: str | None = None
     try:
         for quad in parser:
             quads.append(quad)
-            if len(quads) > limits.max_quads:
-                raise TooLarge(
-                    f"more than {limits.max_quads:,} statements",
-                    remedy="Split the product; leave data out of metadata",
-                )
+            size += len(str(quad))
+            if len(quads) > limits.max_quads or size > limits.max_bytes * SWELL:
+                raise _too_many(limits, size)
+            if parser.base_iri != base:
+                base = _checked_base(parser.base_iri, iri_base, data)
+        _checked_base(parser.base_iri, iri_base, data)
     except SyntaxError as error:
         raise _parse_error(error, data, found) from None
     except (ValueError, RecursionError) as error:
-        raise ParseError(str(error)) from None
-    base = parser.base_iri if hasattr(parser, "base_iri") else None
-    if base is not None and base != RELATIVE and not base.startswith((RELATIVE, iri_base)):
-        raise InvalidDocument(
-            f"the document sets its base to <{base}>, outside the mesh", iri=base, code="escapes-base",
-            line=_line_of(data, base), remedy=f"Leave the base out, or set it to <{iri_base}>",
-        )  # fmt: skip
+        raise ParseError(str(error), remedy="Correct the document") from None
+    if found == JSON_LD:
+        _refuse_dropped(text, len(quads), limits)
     resolver = _Resolver(iri_base, data)
     return Parsed([resolver.quad(quad) for quad in quads], found)
 
 
-def _parse_error(error: SyntaxError, data: bytes, media_type: str) -> ParseError:
-    message = re.sub(
-        r"^Parser error at line \d+ (?:column \d+|between columns \d+ and column \d+|between .*?): ",
-        "",
-        str(error.msg),
+def _too_many(limits: Limits, size: int) -> TooLarge:
+    if size > limits.max_bytes * SWELL:
+        return TooLarge(
+            f"the document swells beyond {limits.max_bytes * SWELL:,} characters when its prefixes are written out",
+            remedy="Shorten the prefixes or the context, or split the product",
+        )
+    return TooLarge(
+        f"more than {limits.max_quads:,} statements", remedy="Split the product; leave data out of metadata"
     )
+
+
+def _checked_base(base: str | None, iri_base: str, data: bytes, line: int | None = None) -> str | None:
+    if base is None or base.startswith((RELATIVE, iri_base)):
+        return base
+    raise InvalidDocument(
+        f"the document sets its base to <{base.removeprefix(_RELATIVE_SCHEME)}>, outside the mesh", iri=base,
+        code="escapes-base", line=line or _line_of(data, base),
+        remedy=f"Leave the base out, or set it to <{iri_base}>",
+    )  # fmt: skip
+
+
+_BASE_ATTRIBUTE = "http://www.w3.org/XML/1998/namespace base"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+
+
+def _check_whole(data: bytes, media_type: str, iri_base: str) -> None:
+    """What the native parsers let pass: XML that breaks off in the middle, and bases set on inner nodes."""
+    if media_type == RDF_XML:
+        reader = expat.ParserCreate("utf-8", " ")
+
+        def element(name: str, attributes: Mapping[str, str]) -> None:
+            base = attributes.get(_BASE_ATTRIBUTE)
+            if base is not None:
+                _checked_base(base, iri_base, data, reader.CurrentLineNumber)
+
+        reader.StartElementHandler = element
+        try:
+            reader.Parse(data, True)
+        except expat.ExpatError as error:
+            raise ParseError(
+                f"not well-formed XML: {expat.errors.messages[error.code]}", line=error.lineno,
+                column=error.offset + 1, remedy="Correct the document here",
+            ) from None  # fmt: skip
+    elif media_type == JSON_LD:
+
+        def members(pairs: list[tuple[str, object]]) -> None:
+            for key, value in pairs:
+                if key == "@base" and isinstance(value, str) and _SCHEME.match(value):
+                    _checked_base(value, iri_base, data)
+
+        with suppress(ValueError):  # the parser says better what is wrong with the JSON
+            json.loads(data, object_pairs_hook=members)
+
+
+def _refuse_dropped(data: bytes, kept: int, limits: Limits) -> None:
+    """JSON-LD leaves out in silence what has no IRI, a malformed one, or a malformed language: that is refused here."""
+    everything: list[Quad] = []
+    for quad in _parse(data, format=RdfFormat.JSON_LD, base_iri=RELATIVE, lenient=True):
+        everything.append(quad)
+        if len(everything) > limits.max_quads:
+            raise _too_many(limits, 0)
+    if len(everything) == kept:
+        return
+    for quad in everything:
+        try:
+            list(_parse(f"{quad} .", format=RdfFormat.N_QUADS))
+        except SyntaxError as error:
+            words = (quad.predicate.value, *(getattr(t, "value", "") for t in (quad.subject, quad.object)))
+            place = next((line for word in words if (line := _line_of(data, f'"{word}"'))), None)
+            raise ParseError(
+                f"JSON-LD would leave out the statement {_short(str(quad))}: {_reason(error)}", line=place,
+                remedy="Define the term in the context, or correct the IRI or the language tag",
+            ) from None  # fmt: skip
+
+
+def _reason(error: SyntaxError) -> str:
+    place = r"^Parser error (?:at line \d+ )?(?:column \d+|between columns \d+ and (?:column )?\d+|between .*?): "
+    return _short(re.sub(place, "", str(error.msg)))
+
+
+def _short(text: str) -> str:
+    return text.replace(RELATIVE, "")[:300]
+
+
+def _parse_error(error: SyntaxError, data: bytes, media_type: str) -> ParseError:
+    message = _reason(error)
     line, column = error.lineno, error.offset
     remedy = "Correct the document here"
     if "LoadDocumentCallback" in message:
@@ -333,22 +362,15 @@ def _parse_error(error: SyntaxError, data: bytes, media_type: str) -> ParseError
             "Write the context into the document",
         )
         line = _line_of(data, "@context")
-    if line is None and media_type == RDF_XML:
-        line, column = _xml_place(data)
     if line is None and media_type == JSON_LD:
         try:
             json.loads(data)
         except ValueError as bad:
             line, column = getattr(bad, "lineno", None), getattr(bad, "colno", None)
-    return ParseError(message, line=line or 1, column=column or 1, remedy=remedy)
-
-
-def _xml_place(data: bytes) -> tuple[int, int] | tuple[None, None]:
-    try:
-        expat.ParserCreate(namespace_separator=" ").Parse(data, True)
-    except expat.ExpatError as error:
-        return error.lineno, error.offset + 1
-    return None, None
+    if line is None:  # the parser knows no place: look for the words it quotes
+        quoted = re.findall(r"'([^']+)'|<([^>]+)>|(@\w+)", message)
+        line = next((at for words in quoted if (at := _line_of(data, "".join(words)))), None)
+    return ParseError(message, line=line, column=column, remedy=remedy)
 
 
 def _line_of(data: bytes, text: str) -> int | None:
@@ -374,15 +396,16 @@ class _Resolver:
         if isinstance(term, NamedNode):
             return self.seen.get(term.value) or self.resolve(term)
         if isinstance(term, Triple):
-            raise UnsupportedMedia(
-                "triple terms (RDF 1.2) are not read",
-                remedy="State the triple, or reify it",
-            )
-        if isinstance(term, Literal) and term.direction is not None:
-            raise UnsupportedMedia(
-                "base directions (RDF 1.2) are not read",
-                remedy="Use a plain language tag",
-            )
+            raise UnsupportedMedia("triple terms (RDF 1.2) are not read", remedy="State the triple, or reify it")
+        if isinstance(term, Literal):
+            return self.literal(term)
+        return term
+
+    def literal(self, term: Literal) -> Literal:
+        if term.direction is not None:
+            raise UnsupportedMedia("base directions (RDF 1.2) are not read", remedy="Use a plain language tag")
+        if term.language is None and term.datatype.value.startswith(_RELATIVE_SCHEME):
+            return Literal(term.value, datatype=self.resolve(term.datatype))
         return term
 
     def resolve(self, term: NamedNode) -> NamedNode:
@@ -430,11 +453,20 @@ def serialize(triples: Iterable[Triple], media_type: str, *, relative_to: str | 
 
     With `relative_to` (Turtle, TriG only) IRIs under that base are written relative and no `@base` is given: the form
     of a product document, which resolves against the mesh it is registered in.
+
+    Raises `UnsupportedMedia` where XML cannot say it: texts with control characters, predicates that end in no name.
     """
     kind = MEDIA_TYPES[media_type]
     ordered = sorted(set(triples), key=_reading_order)
     if kind is RdfFormat.RDF_XML:
-        return _serialize(ordered, format=kind, prefixes=dict(PREFIXES))
+        written = _serialize(ordered, format=kind, prefixes=dict(PREFIXES))
+        try:
+            expat.ParserCreate("utf-8", " ").Parse(written, True)
+        except expat.ExpatError:
+            raise UnsupportedMedia(
+                "a text or a property's name holds what XML cannot carry", remedy="Ask for another media type"
+            ) from None
+        return written
     if kind not in (RdfFormat.TURTLE, RdfFormat.TRIG):
         return _serialize(ordered, format=kind)
     text = "\n".join(map(str, ordered))
@@ -449,10 +481,7 @@ def serialize(triples: Iterable[Triple], media_type: str, *, relative_to: str | 
 def _in_order(turtle: bytes) -> bytes:
     # pyoxigraph writes prefixes in hash order
     lines = turtle.split(b"\n")
-    count = next(
-        (i for i, line in enumerate(lines) if not line.startswith(b"@prefix ")),
-        len(lines),
-    )
+    count = next((i for i, line in enumerate(lines) if not line.startswith(b"@prefix ")), len(lines))
     return b"\n".join([*sorted(lines[:count]), *lines[count:]])
 
 
@@ -484,41 +513,15 @@ GENID = "/.well-known/genid/"
 def skolemize(triples: Iterable[Triple], product: str) -> list[Triple]:
     """Blank nodes as IRIs `{product}/.well-known/genid/{hash}` (RDF 1.1 Concepts, 3.5), the same for the same content.
 
-    The hash is taken bottom-up over what a node states, then refined by what points to it, so twins stay two nodes.
-    Raises `InvalidDocument` (code `blank-cycle`) when blank nodes refer to each other in a circle.
+    The hash is taken over what a node states and what points to it, so labels and order do not matter and twins stay
+    two nodes. Raises `InvalidDocument` (code `blank-cycle`) when blank nodes refer to each other in a circle, or are so
+    much alike, many times over, that nothing but their labels tells them apart.
     """
-    triples = list(triples)
-    outgoing: dict[BlankNode, list[Triple]] = defaultdict(list)
-    incoming: dict[BlankNode, list[Triple]] = defaultdict(list)
-    for triple in triples:
-        if isinstance(triple.subject, BlankNode):
-            outgoing[triple.subject].append(triple)
-        if isinstance(triple.object, BlankNode):
-            incoming[triple.object].append(triple)
-    if not outgoing and not incoming:
+    triples = list(dict.fromkeys(triples))
+    names = _Names(triples).names()
+    nodes = {blank: NamedNode(product + GENID + name) for blank, name in names.items()}
+    if not nodes:
         return triples
-    order = _children_first(outgoing, incoming)
-    content: dict[BlankNode, str] = {}
-    for blank in order:
-        content[blank] = _hash(
-            sorted(
-                f"{t.predicate} {content.get(t.object, str(t.object))}"
-                if isinstance(t.object, BlankNode)
-                else f"{t.predicate} {t.object}"
-                for t in outgoing[blank]
-            )
-        )
-    name: dict[BlankNode, str] = {}
-    taken: dict[str, int] = defaultdict(int)
-    for blank in reversed(order):
-        above = sorted(
-            f"{name[t.subject] if isinstance(t.subject, BlankNode) else t.subject} {t.predicate}"
-            for t in incoming[blank]
-        )
-        key = _hash([content[blank], *above])
-        taken[key] += 1
-        name[blank] = key if taken[key] == 1 else _hash([key, str(taken[key])])
-    nodes = {blank: NamedNode(product + GENID + key) for blank, key in name.items()}
     return [
         Triple(
             nodes[t.subject] if isinstance(t.subject, BlankNode) else t.subject,
@@ -529,9 +532,90 @@ def skolemize(triples: Iterable[Triple], product: str) -> list[Triple]:
     ]
 
 
+class _Names:
+    """Tells blank nodes apart by their surroundings, over and over, until nothing more can be told."""
+
+    def __init__(self, triples: Iterable[Triple]) -> None:
+        self.outgoing: dict[BlankNode, list[Triple]] = defaultdict(list)
+        self.incoming: dict[BlankNode, list[Triple]] = defaultdict(list)
+        for triple in triples:
+            if isinstance(triple.subject, BlankNode):
+                self.outgoing[triple.subject].append(triple)
+            if isinstance(triple.object, BlankNode):
+                self.incoming[triple.object].append(triple)
+        self.name: dict[BlankNode, str] = {}
+
+    def names(self) -> dict[BlankNode, str]:
+        order = _children_first(self.outgoing, self.incoming)
+        self.name = self._sweep(order)
+        for _ in range(_ROUNDS):
+            counts = Counter(self.name.values())
+            tied = [blank for blank in order if counts[self.name[blank]] > 1]
+            if not tied:
+                return self.name
+            if not self._split(tied):
+                self._part(tied)
+        raise _blank_cycle("blank nodes are too much alike to be named by their content")
+
+    def _sweep(self, order: list[BlankNode]) -> dict[BlankNode, str]:
+        """New names for these, from their own, from what they state, then from what points to them."""
+        new: dict[BlankNode, str] = {}
+
+        def shown(node: object) -> str:
+            return new.get(node) or self.name.get(node, "") if isinstance(node, BlankNode) else str(node)
+
+        for blank in order:
+            said = sorted(f"{t.predicate} {shown(t.object)}" for t in self.outgoing.get(blank, ()))
+            new[blank] = _hash([self.name.get(blank, ""), *said])
+        for blank in reversed(order):
+            above = sorted(f"{shown(t.subject)} {t.predicate}" for t in self.incoming.get(blank, ()))
+            new[blank] = _hash([new[blank], *above])
+        return new
+
+    def _split(self, tied: list[BlankNode]) -> bool:
+        """Rename those whose surroundings differ from their namesakes'; the others keep their names."""
+        new = self._sweep(tied)
+        seen: dict[str, set[str]] = defaultdict(set)
+        for blank in tied:
+            seen[self.name[blank]].add(new[blank])
+        different = {blank: new[blank] for blank in tied if len(seen[self.name[blank]]) > 1}
+        self.name.update(different)
+        return bool(different)
+
+    def _part(self, tied: list[BlankNode]) -> None:
+        """Number groups that are copies of each other; in a group that mirrors itself, single out one node."""
+        copies: Counter[tuple[str, ...]] = Counter()
+        for group in self._groups(tied):
+            names = tuple(sorted(self.name[blank] for blank in group))
+            twice = [name for name, following in pairwise(names) if name == following]
+            if twice:
+                chosen = next(blank for blank in group if self.name[blank] == twice[0])
+                self.name[chosen] = _hash([twice[0], "chosen"])
+                continue
+            copies[names] += 1
+            for blank in group if copies[names] > 1 else ():
+                self.name[blank] = _hash([self.name[blank], str(copies[names])])
+
+    def _groups(self, tied: list[BlankNode]) -> Iterator[list[BlankNode]]:
+        """The parts that hang together once the nodes already told apart are taken out."""
+        left = dict.fromkeys(tied)
+        while left:
+            group = [left.popitem()[0]]
+            for blank in group:  # grows meanwhile
+                near: list[object] = [t.object for t in self.outgoing.get(blank, ())]
+                for other in (*near, *(t.subject for t in self.incoming.get(blank, ()))):
+                    if isinstance(other, BlankNode) and other in left:
+                        del left[other]
+                        group.append(other)
+            yield group
+
+
+_ROUNDS = 64
+"""How often names are refined; real documents need two or three rounds."""
+
+
 def _children_first(
-    outgoing: Mapping[BlankNode, list[Triple]],
-    incoming: Mapping[BlankNode, list[Triple]],
+    outgoing: Mapping[BlankNode, list[Triple]], incoming: Mapping[BlankNode, list[Triple]]
 ) -> list[BlankNode]:
     blanks = sorted({*outgoing, *incoming}, key=str)
     waiting = {b: sum(isinstance(t.object, BlankNode) for t in outgoing.get(b, ())) for b in blanks}
@@ -546,11 +630,12 @@ def _children_first(
                 if not waiting[triple.subject]:
                     ready.append(triple.subject)
     if len(order) < len(blanks):
-        raise InvalidDocument(
-            "blank nodes refer to each other in a circle, so they cannot be named by their content",
-            code="blank-cycle", remedy="Give one of them an IRI",
-        )  # fmt: skip
+        raise _blank_cycle("blank nodes refer to each other in a circle, so they cannot be named by their content")
     return order
+
+
+def _blank_cycle(message: str) -> InvalidDocument:
+    return InvalidDocument(message, code="blank-cycle", remedy="Give one of them an IRI")
 
 
 def _hash(parts: Iterable[str]) -> str:
@@ -558,16 +643,17 @@ def _hash(parts: Iterable[str]) -> str:
 
 
 def unskolemize(triples: Iterable[Triple], product: str) -> list[Triple]:
-    """The inverse of `skolemize` for IRIs under this product; foreign skolem IRIs stay."""
+    """The inverse of `skolemize` for IRIs under this product, whoever wrote them; foreign skolem IRIs stay."""
     prefix = product + GENID
-    return _renamed(triples, lambda iri: BlankNode("b" + iri[len(prefix) :]) if iri.startswith(prefix) else None)
+    return _renamed(triples, lambda iri: BlankNode("b" + _hash([iri])) if iri.startswith(prefix) else None)
 
 
 # -- places in the source ---------------------------------------------------------------------------------------------
 
 _LEX = re.compile(
-    r'"""(?:[^"\\]|\\.|"(?!""))*"""|\'\'\'(?:[^\'\\]|\\.|\'(?!\'\'))*\'\'\'|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\''
-    r"|<[^<>\"{}|^`\\\s]*>|#[^\n]*|@prefix\b|@base\b|(?i:\bprefix\b|\bbase\b)|(?:[\w][\w.-]*)?:(?:[\w%:-]|\\.|\.(?=[\w%:-]))*"
+    r'"""(?:[^"\\]|\\.|"(?!""))*+"""|\'\'\'(?:[^\'\\]|\\.|\'(?!\'\'))*+\'\'\'|"(?:[^"\\\r\n]|\\.)*+"'
+    r"|'(?:[^'\\\r\n]|\\.)*+'|<[^<>\"{}|^`\s]*+>|#[^\r\n]*+|@prefix\b|@base\b|(?i:\bprefix\b|\bbase\b)"
+    r"|(?:[\w][\w.-]*)?:(?:[\w%:-]|\\.|\.(?=[\w%:-]))*|[+-]?\.?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
     r"|[\[\](){};,.]|\ba\b",
     re.DOTALL,
 )
@@ -576,35 +662,81 @@ _LEX = re.compile(
 class Positions:
     """Where a submitted document mentions a statement: line and column, both from 1.
 
-    Turtle, TriG, N-Triples and N-Quads are read token by token; for JSON-LD and RDF/XML the place is where the node
-    is named. Built on first use: only documents with findings pay for it.
+    In JSON-LD the place is the first key after the node's `@id` that looks like the predicate, else the `@id`. What is
+    said about a blank node is looked for inside brackets. Built on first use: only documents with findings pay for it.
     """
 
     def __init__(self, data: bytes, media_type: str, iri_base: str) -> None:
+        self._data = data
         self._text = data.decode("utf-8", "replace")
         self._media_type = media_type
-        self._base = iri_base
+        self._base = self._now = iri_base
         self._subjects: dict[str, int] = {}
         self._statements: dict[tuple[str, str], int] = {}
+        self._inside: dict[str, int] = {}
         self._read = False
 
     def find(self, subject: str, predicate: str | None = None) -> tuple[int, int] | None:
         """The place of the statement, else of the subject, else None."""
-        if self._media_type in (JSON_LD, RDF_XML):
-            at = self._named(subject)
+        if self._media_type == JSON_LD:
+            at = self._in_json(subject, predicate)
         else:
             if not self._read:
-                self._scan()
                 self._read = True
-            at = self._statements.get((subject, predicate or ""), self._subjects.get(subject, -1))
+                self._scan_xml() if self._media_type == RDF_XML else self._scan()
+            at = self._statements.get((subject, predicate or ""), -1)
+            if at < 0:
+                inside = self._inside.get(predicate or "", -1) if GENID in subject else -1
+                at = self._subjects.get(subject, inside)
+            if self._media_type == RDF_XML and at > 0:
+                at = len(self._data[:at].decode("utf-8", "replace"))
         if at < 0:
             return None
         return self._text.count("\n", 0, at) + 1, at - self._text.rfind("\n", 0, at)
 
-    def _named(self, subject: str) -> int:
-        short = subject.removeprefix(self._base)
-        places = (self._text.find(f"{q}{name}{q}") for name in (subject, short) for q in ('"', "'"))
-        return min((at for at in places if at >= 0), default=-1)
+    def _in_json(self, subject: str, predicate: str | None) -> int:
+        names = "|".join(
+            re.escape(json.dumps(n, ensure_ascii=False)) for n in (subject, subject.removeprefix(self._base))
+        )
+        node = re.search(rf'"@id"\s*:\s*({names})\s*,', self._text) or re.search(rf"({names})", self._text)
+        if node is None or predicate is None:
+            return node.start(1) if node else -1
+        local = re.escape(re.split(r"[/#]", predicate)[-1])
+        known = (
+            "@type|type" if predicate == PREFIXES["rdf"] + "type" else rf"{re.escape(predicate)}|(?:[\w-]+:)?{local}"
+        )
+        following = re.compile(r'"@id"\s*:\s*"[^"]*"\s*,').search(self._text, node.end())
+        end = following.start() if following else len(self._text)
+        key = re.compile(rf'"(?:{known})"\s*:').search(self._text, node.end(), end)
+        return (key or node).start(0 if key else 1)
+
+    def _scan_xml(self) -> None:
+        """Places are in bytes. Node and property elements alternate (RDF/XML, 2.1): open ones lie on a stack."""
+        rdf = PREFIXES["rdf"]
+        open_nodes: list[str | None] = []
+        reader = expat.ParserCreate("utf-8", " ")
+
+        def start(name: str, attributes: Mapping[str, str]) -> None:
+            word, at = name.replace(" ", ""), reader.CurrentByteIndex
+            subject = open_nodes[-1] if open_nodes else None
+            if subject is not None:
+                self._statements.setdefault((subject, word), at)
+                self._inside.setdefault(word, at)
+                open_nodes.append("" if attributes.get(rdf + " parseType") == "Resource" else None)
+            elif word == rdf + "RDF":
+                open_nodes.append(None)
+            else:
+                about = attributes.get(rdf + " about")
+                subject = "" if about is None else self._resolve(about)
+                self._subjects.setdefault(subject, max(at, self._data.find((about or "<").encode(), at, at + 4096) - 1))
+                for key in (rdf + "type", *(k.replace(" ", "") for k in attributes)):
+                    self._statements.setdefault((subject, key), at)
+                open_nodes.append(subject)
+
+        reader.StartElementHandler = start
+        reader.EndElementHandler = lambda name: open_nodes.pop()
+        with suppress(expat.ExpatError):  # a document that was refused may break off
+            reader.Parse(self._data, True)
 
     def _scan(self) -> None:
         prefixes: dict[str, str] = {}
@@ -613,7 +745,7 @@ class Positions:
         depth = 0
         for match in _LEX.finditer(self._text):
             token, at = match.group(), match.start()
-            if token[0] in "#\"'":
+            if token[0] in "#\"'+-0123456789" or (token[0] == "." and len(token) > 1):
                 continue
             lowered = token.lower()
             if lowered in ("@prefix", "prefix", "@base", "base"):
@@ -622,6 +754,8 @@ class Positions:
                 if token.startswith("<"):
                     if directive == "prefix":
                         prefixes[name] = self._resolve(token[1:-1])
+                    else:
+                        self._now = self._resolve(token[1:-1])
                     directive, expect = "", "subject"
                 else:
                     name = token.removesuffix(":")
@@ -632,7 +766,7 @@ class Positions:
             elif token in "{}":
                 expect, subject = "subject", None
             elif depth:
-                continue
+                self._inside.setdefault(self._iri(token, prefixes), at)
             elif token == ".":
                 expect, subject = "subject", None
             elif token == ";":
@@ -658,4 +792,7 @@ class Positions:
         return prefixes.get(prefix, prefix + ":") + re.sub(r"\\(.)", r"\1", local)
 
     def _resolve(self, iri: str) -> str:
-        return iri if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", iri) else self._base + iri
+        iri = re.sub(r"\\(?:u(.{4})|U(.{8}))", lambda m: chr(int(m[1] or m[2], 16)), iri)
+        if _SCHEME.match(iri):
+            return iri
+        return urljoin(self._now, iri) if self._now.startswith("http") else self._now + iri

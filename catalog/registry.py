@@ -12,14 +12,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairmesh.catalog.document import DISCOVER_PREDICATES, SHARED
 from fairmesh.catalog.model import AccessKey, Need
-from fairmesh.catalog.projection import Projection, Said
-from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode
+from fairmesh.catalog.projection import Listed, Projection, Said
+from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
 
 Grants = NDArray[np.bool_]
 """[access key, Need] -> may the reader see it."""
@@ -42,6 +43,7 @@ class Product:
     discover_nodes: frozenset[str]
     outside: frozenset[str]
     said: tuple[Said, ...]
+    listed: frozenset[Listed]
     needs: Mapping[str, Need]
     detail: Mapping[str, object]
 
@@ -61,9 +63,11 @@ class Registry:
         self._key_of_slot = np.zeros(64, dtype=np.int32)
         self._outside: dict[str, set[int]] = {}
         self._said: dict[str, dict[Said, Counter[tuple[int, Need]]]] = {}
+        self._listed: dict[str, dict[str, Counter[tuple[int, Need]]]] = {}
         self._interned: dict[Said, Said] = {}
         self._shared = tuple(iri_base + folder for folder in SHARED)
         self._visible: dict[int, tuple[Grants, int, Grants]] = {}
+        self._order: tuple[int, list[Product]] = (-1, [])
         self._guard = threading.Lock()
 
     def key_id(self, key: AccessKey) -> int:
@@ -81,7 +85,8 @@ class Registry:
             slot, iri, projection.key, revision, projection.version, self.key_id(projection.access),
             old.created_at if old is not None else at, at, by, False,
             projection.discover_nodes, projection.outside,
-            tuple(self._interned.setdefault(said, said) for said in projection.said), projection.needs, {},
+            tuple(self._interned.setdefault(said, said) for said in projection.said), projection.listed,
+            projection.needs, {},
         )  # fmt: skip
         self._place(product, old)
         return product
@@ -91,7 +96,7 @@ class Registry:
         old = self.by_iri[iri]
         product = Product(
             old.slot, iri, old.key, revision, old.version, old.key_id, old.created_at, at, by, True,
-            frozenset(), frozenset(), (), {}, detail,
+            frozenset(), frozenset(), (), frozenset(), {}, detail,
         )  # fmt: skip
         self._place(product, old)
         return product
@@ -107,23 +112,24 @@ class Registry:
             self.slots.append(product)
         else:
             self.slots[product.slot] = product
-            self._count_said(old, -1)
+            self._count(old, -1)
             for node in old.outside:
                 self._outside[node].discard(product.slot)
-        self._count_said(product, 1)
+        self._count(product, 1)
         for node in product.outside:
             self._outside.setdefault(node, set()).add(product.slot)
         self.by_iri[product.iri] = self.by_key[product.key] = product
         self._key_of_slot[product.slot] = product.key_id
         self.revision += 1
 
-    def _count_said(self, product: Product, by: int) -> None:
+    def _count(self, product: Product, by: int) -> None:
+        """Add what the document says of shared nodes, and what it lists, to the counts by access key and need."""
         for said in product.said:
-            need = Need.DISCOVER if said[0] in product.discover_nodes else Need.READ
-            counts = self._said.setdefault(said[0], {}).setdefault(said, Counter())
-            counts[product.key_id, need] += by
-            if not counts[product.key_id, need]:
-                del counts[product.key_id, need]
+            value = said[2].value if isinstance(said[2], NamedNode) else None
+            need = self.statement_need(product, said[0], said[1], value)
+            _add(self._said.setdefault(said[0], {}), said, (product.key_id, need), by)
+        for role, iri, need in product.listed:
+            _add(self._listed.setdefault(role, {}), iri, (product.key_id, need), by)
 
     def said_of(self, shared: str, grants: Grants) -> Iterator[tuple[str, NamedNode | BlankNode | Literal, int]]:
         """What visible documents say of a shared node: predicate, object, and in how many of them.
@@ -131,12 +137,24 @@ class Registry:
         Thousands of documents repeat the label of their domain; this answers without reading them all.
         """
         for (_, predicate, value), counts in self._said.get(shared, {}).items():
-            seen = sum(n for (key, need), n in counts.items() if key < len(grants) and grants[key, need])
+            seen = _seen(counts, grants)
             if seen:
                 yield predicate, value, seen
 
+    def listed(self, role: str, grants: Grants) -> set[str]:
+        """The nodes that visible documents use in this role; see `Projection.listed`."""
+        return {iri for iri, counts in self._listed.get(role, {}).items() if _seen(counts, grants)}
+
     def live(self) -> Iterator[Product]:
         return (product for product in self.slots if not product.retired)
+
+    def by_order(self) -> list[Product]:
+        """All products, retired ones too, by IRI."""
+        revision, products = self._order
+        if revision != self.revision:
+            products = sorted(self.slots, key=lambda product: product.iri)
+            self._order = (self.revision, products)
+        return products
 
     # -- who sees what --
 
@@ -164,16 +182,21 @@ class Registry:
         marks[[product.slot for product in products]] = True
         return marks
 
+    def node_need(self, product: Product, iri: str) -> Need:
+        """What a reader needs on the product to see this node of its document."""
+        need = Need.DISCOVER if iri == product.iri or iri in product.discover_nodes else Need.READ
+        return max(need, product.needs.get(iri, need))
+
     def statement_need(self, product: Product, subject: str, predicate: str, obj: str | None) -> Need:
         """What a reader needs on the product whose document states this. `obj` is an IRI, or None for a literal."""
-        if subject == product.iri:
-            return Need.DISCOVER if predicate in DISCOVER_PREDICATES else Need.READ
-        if subject in product.discover_nodes:
-            return Need.DISCOVER
+        need = self.node_need(product, subject)
+        if subject == product.iri and predicate not in DISCOVER_PREDICATES:
+            need = max(need, Need.READ)
         if product.needs:
-            need = product.needs.get(subject, Need.READ)
-            return need if obj is None else max(need, product.needs.get(obj, Need.READ))
-        return Need.READ
+            need = max(need, product.needs.get(f"{subject} {predicate}", need))
+            if obj is not None:
+                need = max(need, product.needs.get(obj, need))
+        return need
 
     def is_shared(self, iri: str) -> bool:
         return iri.startswith(self._shared)
@@ -189,8 +212,99 @@ class Registry:
         return None
 
     def owners(self, iri: str) -> list[Product]:
-        """The live products that describe this node as their own, by IRI."""
-        product = self.holder(iri)
-        if product is not None:
-            return [] if product.retired else [product]
-        return sorted((self.slots[slot] for slot in self._outside.get(iri, ())), key=lambda p: p.iri)
+        """The live products that describe this node as their own: the product itself first, others by IRI."""
+        if iri.startswith(self.iri_base):
+            product = self.holder(iri)
+            return [] if product is None or product.retired else [product]
+        return sorted((self.slots[slot] for slot in self._outside.get(iri, ())), key=lambda p: (p.iri != iri, p.iri))
+
+
+class Sight:
+    """What one reader may see: of products by what they are granted, of nodes by what is said of them.
+
+    `match` gives the statements about a subject in a product's graph.
+    """
+
+    def __init__(self, registry: Registry, grants: Grants, match: _Match) -> None:
+        self._registry = registry
+        self._grants = grants
+        self._match = match
+        self._described: dict[str, bool] = {}
+
+    def granted(self, product: Product, need: Need) -> bool:
+        row = product.key_id
+        return not product.retired and row < len(self._grants) and bool(self._grants[row, need])
+
+    def triple(self, product: Product, triple: Triple) -> bool:
+        """Whether the statement of this product's document is visible."""
+        target = triple.object.value if isinstance(triple.object, NamedNode) else None
+        need = self._registry.statement_need(product, triple.subject.value, triple.predicate.value, target)
+        return self.granted(product, need) and (target is None or self.node(target))
+
+    def node(self, iri: str) -> bool:
+        """Whether a node may be named.
+
+        IRIs from outside the mesh and shared ones always; a product's when the reader may discover it; nodes of a
+        product when they are granted and a visible statement of its document is about them. A statement that names a
+        node which fails this is not visible, so that one hidden node may take others with it; nodes that describe
+        each other in a circle stay.
+        """
+        by = self._describer(iri)
+        return by if isinstance(by, bool) else self._stands(iri, by)
+
+    def _describer(self, iri: str) -> Product | bool:
+        """Whether a node may be named or, where that takes a visible statement about it, the product to make one."""
+        registry = self._registry
+        if not iri.startswith(registry.iri_base) or registry.is_shared(iri):
+            return True
+        product = registry.holder(iri)
+        if product is None or not self.granted(product, registry.node_need(product, iri)):
+            return False
+        return iri == product.iri or product
+
+    def _stands(self, iri: str, product: Product) -> bool:
+        known = self._described
+        path = [] if iri in known else [(iri, self._rests_on(iri, product))]
+        passed = {iri}
+        while path:
+            node, targets = path[-1]
+            target, by = next(targets, (None, False))
+            if target is None:
+                known[node] = False
+                path.pop()
+            elif by is True or (by and known.get(target, target in passed)):
+                known.update((stands, True) for stands, _ in path)
+                break
+            elif isinstance(by, Product) and target not in known:
+                passed.add(target)
+                path.append((target, self._rests_on(target, by)))
+        return known[iri]
+
+    def _rests_on(self, iri: str, product: Product) -> Iterator[tuple[str | None, Product | bool]]:
+        """For each granted statement of a node's document about it: what it names, and who is to describe that."""
+        for triple, _ in self._match(iri, graph=product.iri):
+            target = triple.object.value if isinstance(triple.object, NamedNode) else ""
+            if self.granted(product, self._registry.statement_need(product, iri, triple.predicate.value, target)):
+                yield target, self._describer(target)
+
+
+class _Match(Protocol):
+    def __call__(self, subject: str, *, graph: str) -> Iterator[tuple[Triple, str]]: ...
+
+
+_Counts = Counter[tuple[int, Need]]
+_Counted = TypeVar("_Counted")
+
+
+def _add(counted: dict[_Counted, _Counts], what: _Counted, place: tuple[int, Need], by: int) -> None:
+    counts = counted.setdefault(what, Counter())
+    counts[place] += by
+    if not counts[place]:
+        del counts[place]
+    if not counts:
+        del counted[what]
+
+
+def _seen(counts: _Counts, grants: Grants) -> int:
+    """How many of the documents counted the reader may see."""
+    return sum(n for (key, need), n in counts.items() if key < len(grants) and grants[key, need])

@@ -8,11 +8,10 @@ same grants. There is no second check anywhere above.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from fairmesh.catalog import governance, rdf, walks
@@ -52,6 +51,7 @@ from fairmesh.catalog.model import (
     Direction,
     Facet,
     FacetField,
+    Finding,
     Kind,
     LineageDirection,
     LineageNode,
@@ -82,11 +82,12 @@ from fairmesh.catalog.model import (
     TermInfo,
     Walked,
     WalkStep,
+    column_need,
 )
 from fairmesh.catalog.paging import Cursors, page_size
 from fairmesh.catalog.projection import remember, statement_changes
 from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
-from fairmesh.catalog.registry import Grants, Product
+from fairmesh.catalog.registry import Grants, Product, Sight
 from fairmesh.catalog.search import SearchQuery, SearchResult
 
 if TYPE_CHECKING:
@@ -96,6 +97,9 @@ if TYPE_CHECKING:
 Term = NamedNode | BlankNode | Literal
 Statement = tuple[str, str, Term, Product | None]
 """Subject, predicate, object, and the product whose document states it (None: a vocabulary)."""
+
+_Link = tuple[str, str, str]
+"""Predicate, direction, node."""
 
 OUTPUTS, INPUTS, PARTS = DPROD + "outputDataset", DPROD + "inputDataset", DCT + "hasPart"
 WALK_BUDGET = 20_000
@@ -129,18 +133,18 @@ class View:
         self._graph = catalog.graph
         self._channel = channel
         self._grants = scope.grants
+        sight = Sight(self._registry, self._grants, self._graph.match)
+        self._granted, self._node_visible, self._triple_visible = sight.granted, sight.node, sight.triple
         self._cursors = Cursors(catalog.iri_base)
-        self._described: dict[str, bool] = {}
         self._labels: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._decided: dict[tuple[Action, int], Decision] = {}
 
     # -- visibility --
 
-    def _granted(self, product: Product, need: Need) -> bool:
-        row = product.key_id
-        return not product.retired and row < len(self._grants) and bool(self._grants[row, need])
-
     def _match(self, subject: str | None, predicate: str | None = None, obj: str | None = None) -> Iterator[Statement]:
         """Visible statements that fit, in no particular order; one that several documents make comes several times."""
+        if not all(term is None or _is_iri(term) for term in (subject, predicate, obj)):
+            return
         by_iri, need_of = self._registry.by_iri, self._registry.statement_need
         for triple, graph in self._graph.match(subject, predicate, obj):
             said_of, word, value = triple.subject.value, triple.predicate.value, triple.object
@@ -153,22 +157,6 @@ class View:
             if target is not None and not self._node_visible(target):
                 continue
             yield said_of, word, value, product
-
-    def _node_visible(self, iri: str) -> bool:
-        """Whether a node may be named: IRIs from outside the mesh always, shared ones always, own ones if granted."""
-        if not iri.startswith(self._catalog.iri_base) or self._registry.is_shared(iri):
-            return True
-        product = self._registry.holder(iri)
-        if product is None:
-            return False
-        if iri == product.iri:
-            return self._granted(product, Need.DISCOVER)
-        if not self._granted(product, product.needs.get(iri, Need.READ)):
-            return False
-        known = self._described.get(iri)
-        if known is None:
-            known = self._described[iri] = any(graph == product.iri for _, graph in self._graph.match(iri))
-        return known
 
     def _objects(self, subject: str, predicate: str) -> list[Term]:
         return sorted({value for _, _, value, _ in self._match(subject, predicate)}, key=str)
@@ -198,7 +186,8 @@ class View:
 
     def _kind(self, iri: str) -> Kind:
         types = set(self.types(iri))
-        if DATA_PRODUCT in types and iri in self._registry.by_iri:
+        product = self._registry.by_iri.get(iri)
+        if DATA_PRODUCT in types and product is not None and self._granted(product, Need.DISCOVER):
             return Kind.PRODUCT
         if COLUMN in types:
             return Kind.COLUMN
@@ -219,14 +208,14 @@ class View:
 
     def _about(self, iri: str) -> Iterator[tuple[str, Term, bool, int]]:
         """What is said of a node: predicate, object, whether a vocabulary says it, and how many documents do."""
-        if not self._registry.is_shared(iri):
+        if not self._registry.is_shared(iri) or not _is_iri(iri):
             for _, predicate, value, product in self._match(iri):
                 yield predicate, value, product is None, 1
             return
-        for triple, _ in self._graph.match(iri, graph=VOCABULARY):
-            yield triple.predicate.value, triple.object, True, 1
-        for predicate, value, count in self._registry.said_of(iri, self._grants):
-            yield predicate, value, False, count
+        official = ((t.predicate.value, t.object, 0) for t, _ in self._graph.match(iri, graph=VOCABULARY))
+        for predicate, value, count in (*official, *self._registry.said_of(iri, self._grants)):
+            if not isinstance(value, NamedNode) or self._node_visible(value.value):
+                yield predicate, value, not count, count or 1
 
     def label(self, iri: str, langs: Sequence[str] | None = None) -> str:
         """The vocabulary's label, else the one most visible documents give, else the last part of the IRI."""
@@ -264,52 +253,65 @@ class View:
 
         return self._cursors.page(sorted(found, key=key), key, page)
 
-    def _relations(self, iri: str, predicates: frozenset[str] | None, direction: Direction) -> list[Relation]:
-        found: dict[tuple[str, str, str], list[Product | None]] = defaultdict(list)
+    def _linked(self, iri: str, predicates: frozenset[str] | None, direction: Direction) -> dict[_Link, list[str]]:
+        """Predicate, direction and node of each visible resource-valued statement, in order, and who states it."""
+        found: dict[_Link, list[str]] = defaultdict(list)
         for way in (Direction.OUT, Direction.IN):
             if direction not in (way, Direction.BOTH):
                 continue
-            rows = self._match(iri) if way is Direction.OUT else self._match(None, None, iri)
-            for subject, predicate, value, product in rows:
-                if isinstance(value, NamedNode) and (predicates is None or predicate in predicates):
-                    other = value.value if way is Direction.OUT else subject
-                    found[predicate, way.value, other].append(product)
-        return [self._relation(key, products) for key, products in sorted(found.items())]
-
-    def _relation(self, key: tuple[str, str, str], products: list[Product | None]) -> Relation:
-        predicate, way, other = key
-        stated = None if None in products else min(p.iri for p in products if p is not None)
-        owner = None if stated is None else self._first(stated, DPROD + "dataProductOwner")
-        return Relation(predicate, Direction(way), other, stated, owner)
+            ends = (iri, None) if way is Direction.OUT else (None, iri)
+            for wanted in [None] if predicates is None else sorted(predicates):
+                for subject, predicate, value, product in self._match(ends[0], wanted, ends[1]):
+                    if isinstance(value, NamedNode):
+                        other = value.value if way is Direction.OUT else subject
+                        found[predicate, way.value, other].append("" if product is None else product.iri)
+        return dict(sorted(found.items()))
 
     def relations(
         self, iri: str, *, predicates: frozenset[str] | None, direction: Direction, target_types: frozenset[str] | None,
         page: PageRequest,
     ) -> Page[Relation]:  # fmt: skip
         """Resource-valued statements, by predicate, direction and node; each once, whoever states it."""
-        found = self._relations(iri, predicates, direction)
-        if target_types is not None:
-            found = [r for r in found if target_types.intersection(self.types(r.node))]
-        return self._cursors.page(found, lambda r: (r.predicate, r.direction.value, r.node), page)
+        linked = self._linked(iri, predicates, direction)
+        keys = [k for k in linked if target_types is None or target_types.intersection(self.types(k[2]))]
+        shown = self._cursors.page(keys, lambda key: key, page)
+        items = tuple(self._relation(key, min(linked[key])) for key in shown.items)
+        return Page(items, shown.cursors, shown.has_next, shown.has_previous, shown.total)
+
+    def _relation(self, key: _Link, stated: str) -> Relation:
+        owner = self._first(stated, DPROD + "dataProductOwner") if stated else None
+        return Relation(key[0], Direction(key[1]), key[2], stated or None, owner)
 
     def relation_summary(self, iri: str, direction: Direction) -> tuple[RelationCount, ...]:
-        grouped: dict[tuple[str, Direction], list[str]] = defaultdict(list)
-        for relation in self._relations(iri, None, direction):
-            grouped[relation.predicate, relation.direction].append(relation.node)
+        grouped: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for predicate, way, node in self._linked(iri, None, direction):
+            grouped[predicate, way].append(node)
         return tuple(
-            RelationCount(predicate, way, len(nodes), tuple(sorted({t for node in nodes for t in self.types(node)})))
+            RelationCount(
+                predicate, Direction(way), len(nodes), tuple(sorted({t for n in nodes for t in self.types(n)}))
+            )
             for (predicate, way), nodes in sorted(grouped.items())
         )
 
+    def _owners(self, iri: str) -> list[Product]:
+        """The products known to describe a node as their own: the reader sees what they say of it."""
+        registry = self._registry
+        return [p for p in registry.owners(iri) if self._granted(p, registry.node_need(p, iri))]
+
     def viewer_can(self, iri: str, actions: Sequence[Action]) -> tuple[Decision, ...]:
         """What the subject may do with the product the node belongs to; nodes of no product are nobody's to change."""
-        owners = [p for p in self._registry.owners(iri) if self._granted(p, Need.DISCOVER)]
+        owners = self._owners(iri) if self.exists(iri) else []
         if not owners:
             return tuple(self._unowned(action) for action in actions)
-        key = self._registry.keys[owners[0].key_id]
-        return tuple(self._catalog.access.decide_many(
-            self.subject, [(action, key) for action in actions], channel=self._channel, now=self._catalog.clock()
-        ))  # fmt: skip
+        key = owners[0].key_id
+        questions = [(a, self._registry.keys[key]) for a in dict.fromkeys(actions) if (a, key) not in self._decided]
+        for decision in self._decide(questions):
+            self._decided[decision.action, key] = decision
+        return tuple(self._decided[action, key] for action in actions)
+
+    def _decide(self, questions: Sequence[tuple[Action, AccessKey]]) -> list[Decision]:
+        catalog = self._catalog
+        return catalog.access.decide_many(self.subject, questions, channel=self._channel, now=catalog.clock())
 
     def _unowned(self, action: Action) -> Decision:
         allowed = action in (Action.DISCOVER, Action.READ_METADATA)
@@ -329,8 +331,9 @@ class View:
         if product is None or not self._granted(product, Need.DISCOVER):
             return None
         said: dict[str, list[Term]] = defaultdict(list)
-        for _, predicate, value, _ in self._match(product.iri):
-            said[predicate].append(value)
+        for _, predicate, value, by in self._match(product.iri):
+            if by is product:
+                said[predicate].append(value)
 
         def iris(predicate: str) -> list[str]:
             return sorted(v.value for v in said[predicate] if isinstance(v, NamedNode))
@@ -353,14 +356,13 @@ class View:
             successor = product.detail.get("replaced_by")
             raise Retired(
                 f"{product.key} was retired by {product.by} on {product.updated_at:%Y-%m-%d}{reason}",
-                iri=iri, remedy=f"See {successor}" if successor else "",
+                iri=iri, remedy=f"See {successor}" if self.exists(str(successor)) else "",
             )  # fmt: skip
 
     @cached_property
     def _visible_products(self) -> list[Product]:
-        return sorted(
-            (p for p in self._registry.live() if self._granted(p, Need.DISCOVER)), key=lambda product: product.iri
-        )
+        shown = self._visible[:, Need.DISCOVER].tolist()
+        return [product for product in self._registry.by_order() if shown[product.slot]]
 
     def products(
         self, filter: ProductFilter | None, page: PageRequest, *, domain: str | None = None, term: str | None = None
@@ -393,6 +395,14 @@ class View:
 
     def iris(self, subject: str, predicate: str) -> list[str]:
         return self._iris(subject, predicate)
+
+    def subjects(self, predicate: str, objects: Collection[str]) -> set[str]:
+        """What has one of these under the predicate."""
+        return {subject for iri in objects for subject in self._subjects(predicate, iri)}
+
+    def owners(self) -> set[str]:
+        """Who owns a visible product."""
+        return self._registry.listed(DPROD + "dataProductOwner", self._grants)
 
     def narrower_closure(self, iri: str) -> set[str]:
         """The concept and everything below it in the SKOS hierarchy."""
@@ -451,7 +461,7 @@ class View:
         )  # fmt: skip
 
     def _product_of(self, iri: str) -> str | None:
-        return next((p.iri for p in self._registry.owners(iri) if self._granted(p, Need.READ)), None)
+        return next((p.iri for p in self._owners(iri)), None)
 
     def columns(self, dataset: str, page: PageRequest) -> Page[ColumnInfo]:
         """Columns by position, then name."""
@@ -506,22 +516,29 @@ class View:
         mails = {v.value.removeprefix("mailto:") for p, v, _, _ in self._about(iri) if p in _MAIL}
         return PartyInfo(iri, self.label(iri), min(mails, default=None))
 
+    @cached_property
+    def _domains(self) -> set[str]:
+        return {iri for iri in self._registry.listed(DPROD + "domain", self._grants) if self._node_visible(iri)}
+
+    @cached_property
+    def _concepts(self) -> set[str]:
+        """Concepts of the vocabularies."""
+        return {t.subject.value for t, _ in self._graph.match(None, TYPE, CONCEPT, graph=VOCABULARY)}
+
     def domains(self, parent: str | None, page: PageRequest) -> Page[str]:
         """Domains by IRI: all, or the children of one."""
         if parent is not None:
             return self._cursors.page(self._narrower(parent), lambda iri: (iri,), page)
         folder = self._catalog.iri_base + "domain/"
-        found = {v.value for _, _, v, _ in self._match(None, DPROD + "domain") if isinstance(v, NamedNode)}
-        found |= {s for s, _, _, p in self._match(None, TYPE, CONCEPT) if p is None and s.startswith(folder)}
+        found = self._domains | {iri for iri in self._concepts if iri.startswith(folder)}
         return self._cursors.page(sorted(found), lambda iri: (iri,), page)
 
     def glossary_terms(self, text: str | None, page: PageRequest) -> Page[str]:
         """Concepts that are no domain, classification or status, by IRI; `text` must occur in label or description."""
-        domains = {v.value for _, _, v, _ in self._match(None, DPROD + "domain")}
         excluded = (CLASSIFICATION, STATUS, self._catalog.iri_base + "domain/")
         found = sorted(
-            s for s in {s for s, _, _, _ in self._match(None, TYPE, CONCEPT)}
-            if s not in domains and not s.startswith(excluded)
+            iri for iri in self._concepts | self._registry.listed(CONCEPT, self._grants)
+            if iri not in self._domains and not iri.startswith(excluded)
         )  # fmt: skip
         if text:
             wanted = text.casefold()
@@ -533,7 +550,7 @@ class View:
     def vocabulary(self, prefix: str | None) -> tuple[TermInfo, ...]:
         """Terms the vocabularies define, by IRI. `prefix` is a compact prefix (`dcat`) or a namespace."""
         namespace = rdf.PREFIXES.get(prefix or "", prefix)
-        defined = {t.subject.value for t, graph in self._graph.match(None, TYPE) if graph == VOCABULARY}
+        defined = {t.subject.value for t, _ in self._graph.match(None, TYPE, graph=VOCABULARY)}
         return tuple(self.term(iri) for iri in sorted(defined) if namespace is None or iri.startswith(namespace))
 
     def shapes(self, scope: ShapeScope | None, target: str | None) -> tuple[ShapeInfo, ...]:
@@ -566,11 +583,6 @@ class View:
             return []
         return [t for t in self._graph.graph(product) if self._triple_visible(holder, t)]
 
-    def _triple_visible(self, product: Product, triple: Triple) -> bool:
-        target = triple.object.value if isinstance(triple.object, NamedNode) else None
-        need = self._registry.statement_need(product, triple.subject.value, triple.predicate.value, target)
-        return self._granted(product, need) and (target is None or self._node_visible(target))
-
     def rdf(self, product: str, media_type: str) -> bytes:
         """The product's visible statements; blank nodes are blank nodes again."""
         return rdf.serialize(rdf.unskolemize(self.statements(product), product), media_type)
@@ -596,15 +608,20 @@ class View:
         holder = self._registry.by_iri.get(product)
         if holder is None or not self._granted(holder, Need.READ):
             return self._cursors.page([], lambda r: (-r.number,), page)
+        entries = self._catalog.journal.product_history(product, first=10_000)
+        pasts = [remember(entry) for entry in entries]
+        masks = self._masks({past.access for past in pasts if past.access is not None})
         found: list[Revision] = []
         before: list[Triple] = []
-        for entry in reversed(self._catalog.journal.product_history(product, first=10_000)):
-            past = remember(entry)
-            if past.access is not None and not self._may_read(past.access):
-                before = []
+        masked: frozenset[Need] | None = None
+        for entry, past in zip(reversed(entries), reversed(pasts), strict=True):
+            if past.access is not None:
+                masked = masks[past.access]
+            if masked is None:  # hidden, and so is its retirement: the next is compared with the last one shown
                 continue
-            then = replace(holder, needs={**past.needs, **holder.needs})
-            after = [t for t in past.triples if self._was_visible(then, t)]
+            needs = {iri: max(past.needs.get(iri, n), n) for iri, n in {**past.needs, **holder.needs}.items()}
+            then = replace(holder, needs=needs)
+            after = [t for t in past.triples if self._was_visible(then, t, masked)]
             found.append(Revision(
                 entry.draft.revision, entry.draft.at, entry.draft.actor, past.version, self._digest(after),
                 statement_changes(before, after),
@@ -613,34 +630,38 @@ class View:
         found.reverse()
         return self._cursors.page(found, lambda r: (-r.number,), page)
 
-    def _was_visible(self, then: Product, triple: Triple) -> bool:
+    def _was_visible(self, then: Product, triple: Triple, masked: Collection[Need]) -> bool:
         """As `_triple_visible`, for a document of the past: its own nodes need not be there any more."""
         target = triple.object.value if isinstance(triple.object, NamedNode) else None
         need = self._registry.statement_need(then, triple.subject.value, triple.predicate.value, target)
         own = target is not None and target.startswith((then.iri + "/", then.iri + "#"))
-        return self._granted(then, need) and (target is None or own or self._node_visible(target))
-
-    def _may_read(self, key: AccessKey) -> bool:
-        catalog = self._catalog
-        decision = catalog.access.decide(
-            self.subject, Action.READ_METADATA, key, channel=self._channel, now=catalog.clock()
+        return (
+            need not in masked and self._granted(then, need) and (target is None or own or self._node_visible(target))
         )
-        return decision.allowed
+
+    def _masks(self, keys: Collection[AccessKey]) -> dict[AccessKey, frozenset[Need] | None]:
+        """What today's policy masks of documents that had these facts; None: it hides them."""
+        return {
+            key: frozenset(map(column_need, decision.obligations.mask_columns)) if decision.allowed else None
+            for key, decision in zip(keys, self._decide([(Action.READ_METADATA, key) for key in keys]), strict=True)
+        }
 
     def conformance(self, product: str) -> Report:
         """The rules in force against the stored document. Judged as the steward; what names a node the reader cannot
         see is left out."""
+        holder = self._registry.by_iri.get(product)
+        if holder is None or not self._granted(holder, Need.READ):
+            return Report(self._catalog.ruleset_digest)
         report = self._catalog.judge_stored(product)
-        holder = self._registry.by_iri[product]
-        if not self._granted(holder, Need.READ):
-            return replace(report, findings=())
-        kept = tuple(f for f in report.findings if self._finding_visible(f.focus, f.value))
+        kept = tuple(f for f in report.findings if self._finding_visible(holder, f))
+        if len(self.statements(product)) < len(self._graph.graph(product)):  # line numbers would count what is hidden
+            kept = tuple(replace(f, line=None, column=None) for f in kept)
         return replace(report, findings=kept)
 
-    def _finding_visible(self, focus: str, value: str | None) -> bool:
-        return self._node_visible(focus) and (
-            value is None or not value.startswith("<") or self._node_visible(value[1:-1])
-        )
+    def _finding_visible(self, product: Product, finding: Finding) -> bool:
+        value = finding.value[1:-1] if finding.value is not None and finding.value.startswith("<") else None
+        need = self._registry.statement_need(product, finding.focus, finding.path or "", value)
+        return self._granted(product, need) and all(map(self._node_visible, filter(None, (finding.focus, value))))
 
     def report_rdf(self, report: Report, media_type: str) -> bytes:
         return rdf.serialize(governance.report_graph(report), media_type)
@@ -665,6 +686,8 @@ class View:
         langs: Sequence[str] | None, page: PageRequest,
     ) -> Found:  # fmt: skip
         size = page_size(page)
+        if page.last is not None or page.before is not None:
+            raise InputError("search goes forward only", remedy="Ask with first and after")
         visible = self._visible
         slots = None if filter is None else self._registry.slots_of(self._filtered(filter))
         after = None if page.after is None else _search_cursor(self._cursors.read(page.after))
@@ -680,15 +703,16 @@ class View:
         kept: Callable[[str], bool] | None = None
         if types is not None:
             kept = lambda node: bool(types.intersection(self.types(node)))  # noqa: E731
+        if not self.exists(iri):
+            raise NotFound(f"no lineage is known of {iri}", iri=iri, remedy="Check the IRI.")
         try:
             return self._catalog.lineage.walk(iri, None, direction, depth, max_nodes, self._visible, kept)
         except NotFound:
-            if not self.exists(iri):
-                raise
-            return LineageResult((LineageNode(iri, 0, 0, 0),), (), False, 0, 0)  # no dataset: nothing flows here
+            alone = (LineageNode(iri, 0, 0, 0),) if kept is None or kept(iri) else ()
+            return LineageResult(alone, (), False, 0, 0)  # no dataset: nothing flows here
 
     def _neighbours(self, node: str, predicates: frozenset[str] | None, direction: Direction) -> Iterable[PathStep]:
-        return [PathStep(node, r.predicate, r.direction, r.node) for r in self._relations(node, predicates, direction)]
+        return [PathStep(node, p, Direction(way), other) for p, way, other in self._linked(node, predicates, direction)]
 
     def traverse(
         self, start: Sequence[str], steps: Sequence[WalkStep], *, filter: ProductFilter | None, distinct: bool,
@@ -702,7 +726,7 @@ class View:
         items = list(walk.items)
         if filter is not None:
             kept = {p.iri for p in self._filtered(filter)}
-            items = [w for w in items if any(o.iri in kept for o in self._registry.owners(w.node))]
+            items = [w for w in items if any(o.iri in kept for o in self._owners(w.node))]
         items.sort(key=_walk_key)
         return self._cursors.page(items, _walk_key, page), walk.truncated
 
@@ -733,11 +757,12 @@ class View:
         return tuple(found)
 
 
-_IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|^`\\]+")
-
-
+@lru_cache(1 << 14)
 def _is_iri(text: str) -> bool:
-    return _IRI.fullmatch(text) is not None
+    try:
+        return bool(NamedNode(text).value)
+    except ValueError:
+        return False
 
 
 def _lang_rank(lang: str | None, langs: tuple[str, ...]) -> int:
@@ -752,7 +777,7 @@ def _lang_rank(lang: str | None, langs: tuple[str, ...]) -> int:
 
 
 def _position(stated: list[str]) -> float:
-    return float(stated[0]) if stated and stated[0].isdigit() else float("inf")
+    return float(stated[0]) if stated and stated[0].isdecimal() else float("inf")
 
 
 def _walk_key(walked: Walked) -> tuple[str | float, ...]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import fcntl
 import os
 import queue
+import resource
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any, ParamSpec, TypeVar
@@ -23,6 +25,7 @@ from fairmesh.catalog.errors import WorkerFailed
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
 
 _BOOT = """
 import sys
@@ -41,6 +44,9 @@ def serve(calls_fd: int, life_fd: int) -> None:
     fcntl.fcntl(life_fd, fcntl.F_SETFL, fcntl.fcntl(life_fd, fcntl.F_GETFL) | os.O_ASYNC)
     calls = Connection(calls_fd)
     sys.path[:] = calls.recv()
+    memory = calls.recv()
+    if memory is not None:
+        _limit_memory(memory)
     warm_up = calls.recv()
     if warm_up is not None:
         warm_up()
@@ -51,6 +57,8 @@ def serve(calls_fd: int, life_fd: int) -> None:
             return
         try:
             answer = (True, function(*args))
+        except MemoryError:
+            answer = (False, WorkerFailed(f"{function.__qualname__} took too much memory", remedy="Send less at once"))
         except Exception as error:
             answer = (False, error)
         try:
@@ -61,23 +69,50 @@ def serve(calls_fd: int, life_fd: int) -> None:
             calls.send((False, WorkerFailed(f"{function.__qualname__}: {error!r}")))
 
 
+def _limit_memory(limit: int) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    with suppress(ValueError, OSError):  # systems that cannot limit it go without
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
 class _Worker:
     # a fresh interpreter, not a fork and not multiprocessing's spawn: nothing of the parent's main module or of the
     # native libraries it loaded gets into the child, some of which do not bear each other's company
-    def __init__(self, warm_up: Callable[[], object] | None, first_imports: tuple[str, ...]) -> None:
+    def __init__(
+        self, warm_up: Callable[[], object] | None, first_imports: tuple[str, ...], memory: int | None
+    ) -> None:
         self.calls, theirs = Pipe()
         life, self._life = os.pipe()
         fds = (theirs.fileno(), life)
         command = [sys.executable, "-c", _BOOT, *map(str, fds), *first_imports]
-        self.process = subprocess.Popen(command, pass_fds=fds, stdin=subprocess.DEVNULL)
-        theirs.close()
-        os.close(life)
-        self.calls.send(sys.path)
-        self.calls.send(warm_up)
+        try:
+            self.process = subprocess.Popen(command, pass_fds=fds, stdin=subprocess.DEVNULL)
+        except BaseException:
+            self._close()
+            raise
+        finally:
+            theirs.close()
+            os.close(life)
+        try:
+            self.calls.send(sys.path)
+            self.calls.send(memory)
+            self.calls.send(warm_up)
+        except BaseException:
+            self.kill()
+            raise
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+        self._close()
+
+    def _close(self) -> None:
         self.calls.close()
         os.close(self._life)
 
@@ -86,13 +121,21 @@ class Pool:
     """At most `size` children, started on first use; safe to call from any thread.
 
     `warm_up` is a module-level function each child runs before its first call (compiled rules, say);
-    `first_imports` are modules it imports before anything else.
+    `first_imports` are modules it imports before anything else. `memory` bounds a child's address space, in bytes: what
+    swells ends with its child and not with the machine (some libraries reserve more than they use, so there is no
+    default).
     """
 
     def __init__(
-        self, size: int, *, warm_up: Callable[[], object] | None = None, first_imports: tuple[str, ...] = ()
+        self,
+        size: int,
+        *,
+        warm_up: Callable[[], object] | None = None,
+        first_imports: tuple[str, ...] = (),
+        memory: int | None = None,
     ) -> None:
         self.size = size
+        self._memory = memory
         self._first_imports = first_imports
         self._warm_up = warm_up
         self._seats: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
@@ -105,25 +148,32 @@ class Pool:
     def call(self, function: Callable[P, R], *args: Any, timeout: float) -> R:
         """Run `function(*args)` in a child. `timeout` is in seconds, counted from when a child is free.
 
-        Raises what the function raised, or `WorkerFailed` when the child died or was killed for being late.
+        Raises what the function raised, or `WorkerFailed`: with the code `worker-late` when it took too long, and
+        `worker-died` when the child ended before it had answered. A child that died before the call is replaced.
         """
         worker = self._seats.get()
         try:
+            if worker is not None and not worker.alive:
+                self._discard(worker)
+                worker = None
             if worker is None:
                 worker = self._start()
             try:
                 worker.calls.send((function, args))
                 if not worker.calls.poll(timeout):
-                    raise WorkerFailed(f"{function.__qualname__} took longer than {timeout:g} s and was stopped")
+                    raise WorkerFailed(
+                        f"{function.__qualname__} took longer than {timeout:g} s and was stopped",
+                        remedy="Send less at once, or try again when the service is less busy", code="worker-late",
+                    )  # fmt: skip
                 ok, answer = worker.calls.recv()
-            except WorkerFailed:
+            except BaseException as error:  # an answer still on its way must not answer the next call
                 self._discard(worker)
                 worker = None
+                if isinstance(error, EOFError | OSError):
+                    raise WorkerFailed(
+                        f"the process running {function.__qualname__} died", remedy="Try again", code="worker-died"
+                    ) from error
                 raise
-            except (EOFError, OSError) as error:
-                self._discard(worker)
-                worker = None
-                raise WorkerFailed(f"the process running {function.__qualname__} died") from error
         finally:
             self._seats.put(worker)
         if ok:
@@ -134,8 +184,11 @@ class Pool:
     def start(self) -> None:
         """Start every child now, so that the first call does not wait for one."""
         seats = [self._seats.get() for _ in range(self.size)]
-        for worker in seats:
-            self._seats.put(worker or self._start())
+        try:
+            seats = [worker or self._start() for worker in seats]
+        finally:
+            for worker in seats:
+                self._seats.put(worker)
 
     def close(self) -> None:
         """End the children. Calls under way fail with `WorkerFailed`."""
@@ -148,8 +201,13 @@ class Pool:
     def _start(self) -> _Worker:
         with self._lock:
             if self._closed:
-                raise WorkerFailed("the worker pool is closed")
-            worker = _Worker(self._warm_up, self._first_imports)
+                raise WorkerFailed("the worker pool is closed", remedy="Start the service again")
+            try:
+                worker = _Worker(self._warm_up, self._first_imports, self._memory)
+            except OSError as error:
+                raise WorkerFailed(
+                    f"a worker process cannot be started: {error}", remedy="Raise the limits on processes and files"
+                ) from error
             self._alive.add(worker)
         return worker
 

@@ -41,6 +41,7 @@ class Triple:
     def predicate(self) -> NamedNode: ...
     @property
     def object(self) -> NamedNode | BlankNode | Literal: ...
+    def __iter__(self) -> Iterator[NamedNode | BlankNode | Literal]: ...
 
 class Quad:
     def __init__(
@@ -75,7 +76,7 @@ class QuadParser(Iterator[Quad]):
     def base_iri(self) -> str | None: ...
 
 def parse(
-    input: bytes, format: RdfFormat, *, base_iri: str | None = None, lenient: bool = False
+    input: bytes | str, format: RdfFormat, *, base_iri: str | None = None, lenient: bool = False
 ) -> QuadParser: ...
 def serialize(
     input: Iterable[Triple],

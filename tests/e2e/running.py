@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,10 +38,12 @@ class Ran:
         return json.loads(self.out)
 
 
-def fairmesh(*arguments: str | Path, cwd: Path | None = None, token: str = "", **variables: str) -> Ran:
+def fairmesh(
+    *arguments: str | Path, cwd: Path | None = None, token: str = "", variables: Mapping[str, str] | None = None
+) -> Ran:
     """Run the console script to its end."""
     asked = [COMMAND, *map(str, arguments)]
-    variables |= {"FAIRMESH_TOKEN": token} if token else {}
+    variables = {**(variables or {}), **({"FAIRMESH_TOKEN": token} if token else {})}
     done = subprocess.run(
         asked, cwd=cwd, env=environment(**variables), capture_output=True, text=True, timeout=TIMEOUT, check=False
     )
@@ -63,9 +65,9 @@ class Server:
         assert made.code == 0, made.err
         return made.out.strip()
 
-    def run(self, *arguments: str | Path, token: str = "", **variables: str) -> Ran:
+    def run(self, *arguments: str | Path, token: str = "") -> Ran:
         """A command that talks to this server."""
-        return fairmesh(*arguments, "--server", self.url, token=token, **variables)
+        return fairmesh(*arguments, "--server", self.url, token=token)
 
     def client(self, token: str) -> Client:
         return Client(self.url, token)
@@ -77,13 +79,13 @@ class Server:
 
 
 @contextmanager
-def serving(data: Path, *options: str, **variables: str) -> Iterator[Server]:
+def serving(data: Path, *options: str) -> Iterator[Server]:
     """A server on a free port, stopped by SIGTERM if it still runs in the end."""
     log = data.parent / f"{data.name}.log"
     with log.open("a") as errors:
         process = subprocess.Popen(
             [COMMAND, "serve", "--data", str(data), "--port", "0", *options],
-            stdout=subprocess.PIPE, stderr=errors, text=True, env=environment(**variables),
+            stdout=subprocess.PIPE, stderr=errors, text=True, env=environment(),
         )  # fmt: skip
         with process:
             try:

@@ -3,43 +3,87 @@
 from __future__ import annotations
 
 import ast
+import functools
+import re
+import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
-import fairmesh.catalog
 import pytest
 from conftest import ROOT
 
-LAYERS = (
-    {"errors"},
-    {"model", "workers", "locking"},
-    {"config", "rdf", "paging", "patterns"},
-    {"document", "words", "walks", "policies", "rulefiles", "computed", "feeds"},
-    {"projection"},
-    {"registry"},
-    {"journal", "graph", "governance", "access", "search", "lineage"},
-    {"filters"},
-    {"view"},
-    {"catalog"},
-    {"__init__"},
-)
-"""A module imports from layers above its own, never from beside or below; type-checking imports are free."""
+import fairmesh.catalog
 
-BESIDE = {("rulefiles", "computed"), ("governance", "rulefiles"), ("rulefiles", "patterns")}
+LAYERS = {
+    "catalog": (
+        {"errors"},
+        {"model", "workers", "locking"},
+        {"config", "rdf", "paging"},
+        {"document", "words", "walks", "policyfiles", "computed", "feeds"},
+        {"rulefiles", "projection"},
+        {"registry"},
+        {"journal", "graph", "governance", "access", "search", "lineage"},
+        {"filters"},
+        {"view"},
+        {"catalog"},
+        {"__init__"},
+    ),
+    "catalog/feeds": (
+        {"datatypes", "completion"},
+        {"drafting"},
+        {"dbt_manifest"},
+        {"dbt", "dcat"},
+        {"__init__"},
+    ),
+    "api": (
+        {"auth", "client", "pages", "schema"},
+        {"problems", "reads"},
+        {"web", "verdicts"},
+        {"graphql", "products", "output", "submissions"},
+        {"resources", "offline"},
+        {"app"},
+        {"serve"},
+        {"cli"},
+        {"__init__"},
+    ),
+    "api/schema": (
+        {"inputs", "limits"},
+        {"operation"},
+        {"resources"},
+        {"reports"},
+        {"types"},
+        {"queries", "mutations"},
+        {"execution"},
+        {"__init__"},
+    ),
+}
+"""A module imports from the layers above its own, never from beside or below; imports for types alone are free."""
 
 OWNERS = {
     "pyoxigraph": {"catalog/rdf.py", "catalog/graph.py"},  # terms and parsers; the store
+    "rdflib": {"catalog/governance.py"},
     "pyshacl": {"catalog/governance.py"},
     "regopy": {"catalog/access.py"},
-    "opa_client": {"catalog/access.py"},
     "aiohttp": {"catalog/access.py"},
     "sqlalchemy": {"catalog/journal.py"},
     "networkx": {"catalog/lineage.py"},
     "snowballstemmer": {"catalog/words.py"},
-    "starlette": {"api/app.py"},
-    "uvicorn": {"api/cli.py"},
+    "regex": {"catalog/words.py"},
+    "yaml": {"catalog/feeds/completion.py"},
+    "strawberry": {"api/schema"},
+    "graphql": {"api/schema"},
+    "starlette": {f"api/{part}.py" for part in ("app", "graphql", "products", "resources", "serve", "web")},
+    "uvicorn": {"api/serve.py"},
 }
-"""Each third-party engine and the one place that knows it."""
+"""Each third-party engine and the places that know it: modules, or a package as one place."""
+
+INDIRECT = {"python-multipart"}
+"""Needed at run time, imported by a library and not by us."""
+
+TOOLS = {"build", "mypy", "ruff", "setuptools", "types-pyyaml", "types-regex", "httpx"}
+"""Needed for development, imported by no test."""
 
 
 def modules() -> Iterator[Path]:
@@ -47,9 +91,19 @@ def modules() -> Iterator[Path]:
         yield from sorted((ROOT / folder).rglob("*.py"))
 
 
-def imports(path: Path) -> Iterator[str]:
+def scripts() -> Iterator[Path]:
+    for folder in ("tests", "benchmarks", ".ci"):
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+@functools.cache
+def imports(path: Path) -> frozenset[str]:
     """Names imported at run time."""
-    tree = ast.parse(path.read_text())
+    return frozenset(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
+    tree = ast.parse(path.read_text("utf-8"))
     skipped = {
         inner
         for node in ast.walk(tree)
@@ -66,20 +120,40 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def catalog_parts(path: Path) -> set[str]:
-    found = {name.split(".")[2] for name in imports(path) if name.startswith("fairmesh.catalog.")}
-    return found & {part for layer in LAYERS for part in layer}
+def tops(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports(path)}
 
 
-def layer_of(part: str) -> int:
-    return next(number for number, layer in enumerate(LAYERS) if part in layer)
+def parts(folder: str) -> set[str]:
+    """The modules and packages directly in a folder."""
+    here = ROOT / folder
+    return {path.stem for path in here.glob("*.py")} | {path.parent.name for path in here.glob("*/__init__.py")}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "catalog").glob("*.py")), ids=lambda path: path.stem)
-def test_imports_point_one_way(path: Path) -> None:
-    part = path.stem
-    for other in catalog_parts(path) - {part}:
-        assert layer_of(other) < layer_of(part) or (part, other) in BESIDE, f"{part} imports {other}"
+def imported_parts(path: Path, folder: str) -> set[str]:
+    """Which parts of its own folder's package a module, or any module of a package, imports."""
+    package = "fairmesh." + folder.replace("/", ".") + "."
+    files = [path] if path.is_file() else sorted(path.rglob("*.py"))
+    names = {name.removeprefix(package) for file in files for name in imports(file) if name.startswith(package)}
+    return {name.split(".")[0] for name in names} & parts(folder)
+
+
+def level(folder: str, part: str) -> int:
+    return next(number for number, layer in enumerate(LAYERS[folder]) if part in layer)
+
+
+@pytest.mark.parametrize("folder", LAYERS)
+def test_every_part_has_its_layer(folder: str) -> None:
+    placed = [part for layer in LAYERS[folder] for part in layer]
+    assert sorted(placed) == sorted(parts(folder))
+
+
+@pytest.mark.parametrize("folder", LAYERS)
+def test_imports_point_one_way(folder: str) -> None:
+    for part in sorted(parts(folder)):
+        path = ROOT / folder / part
+        for other in imported_parts(path if path.is_dir() else path.with_suffix(".py"), folder) - {part}:
+            assert level(folder, other) < level(folder, part), f"{folder}/{part} imports {other}"
 
 
 def test_the_domain_knows_nothing_of_the_api() -> None:
@@ -89,27 +163,24 @@ def test_the_domain_knows_nothing_of_the_api() -> None:
 
 def test_feeds_know_only_documents() -> None:
     for path in (ROOT / "catalog" / "feeds").glob("*.py"):
-        assert catalog_parts(path) <= {"errors", "model", "rdf", "feeds"}, path
+        assert imported_parts(path, "catalog") <= {"errors", "model", "rdf", "feeds"}, path
 
 
 @pytest.mark.parametrize("engine", sorted(OWNERS))
 def test_each_engine_has_one_owner(engine: str) -> None:
-    users = {
-        path.relative_to(ROOT).as_posix()
-        for path in modules()
-        if any(name == engine or name.startswith(engine + ".") for name in imports(path))
-    }
-    assert users == OWNERS[engine]
+    users = {path.relative_to(ROOT).as_posix() for path in modules() if engine in tops(path)}
+    owners = OWNERS[engine]
+    assert {next((owner for owner in owners if user.startswith(owner)), user) for user in users} == owners
 
 
 def test_nobody_imports_the_folders_by_their_bare_names() -> None:
-    for path in [*modules(), *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "benchmarks").rglob("*.py"))]:
-        bare = {name for name in imports(path) if name.split(".")[0] in ("catalog", "api", "ontologies", "policies")}
+    for path in [*modules(), *scripts()]:
+        bare = tops(path) & {"catalog", "api", "ontologies", "policies"}
         assert not bare, f"{path}: import fairmesh.{min(bare)} instead"
 
 
 def test_modules_stay_small() -> None:
-    long = {str(path): count for path in modules() if (count := len(path.read_text().splitlines())) > 800}
+    long = {str(path): count for path in modules() if (count := len(path.read_text("utf-8").splitlines())) > 800}
     assert not long
 
 
@@ -117,3 +188,41 @@ def test_the_public_surface_is_one_sorted_list() -> None:
     names = fairmesh.catalog.__all__
     assert names == sorted(names)
     assert all(hasattr(fairmesh.catalog, name) for name in names)
+
+
+# -- dependencies -----------------------------------------------------------------------------------------------------
+
+
+def declared() -> tuple[set[str], set[str]]:
+    """Names of the run-time and of the development dependencies."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return _names(project["dependencies"]), _names(project["optional-dependencies"]["dev"])
+
+
+def _names(requirements: list[str]) -> set[str]:
+    found = (re.match(r"[\w.-]+", requirement) for requirement in requirements)
+    return {match[0].lower() for match in found if match}
+
+
+def distributions(paths: Iterator[Path]) -> set[str]:
+    """Names of the distributions whose modules are imported, our own and the standard library's left out."""
+    known = packages_distributions()
+    ours = {name for path in scripts() for name in (path.stem, path.parent.name)} | {"fairmesh", "__future__"}
+    names = {name for path in paths for name in tops(path)} - ours - sys.stdlib_module_names
+    return {known.get(name, [name])[0].lower() for name in names}
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    runtime, development = declared()
+    assert distributions(modules()) | INDIRECT == runtime
+    assert distributions(scripts()) | TOOLS == development | (distributions(scripts()) & runtime)
+
+
+def test_every_dependency_is_pinned() -> None:
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins), "names and exact versions, nothing else"
+    runtime, development = declared()
+    assert {name.replace("_", "-") for name in runtime | development} <= {
+        pin.split("==")[0].lower().replace("_", "-") for pin in pins
+    }

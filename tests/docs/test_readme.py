@@ -1,0 +1,182 @@
+"""The README's tour, run from top to bottom: the commands as printed, and the answers compared with those printed.
+
+A line `...` in the README stands for any lines. Tokens, hashes, times and the port differ from run to run and are
+compared as such. With `FAIRMESH_README=write` the answers are put into the README, to be reviewed as a diff.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+README = ROOT / "README.md"
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGE = "http://127.0.0.1:8000"
+STARTS = "make run"
+MARK = "\x1e"
+CHANGING = (
+    (r"fm_(?:[A-Za-z0-9]{32}|\.\.\.)", "fm_..."),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "2026-01-01T00:00:00Z"),
+    (r"\b[0-9a-f]{64}\b", "0" * 64),
+)
+"""What differs between two runs, and what stands for it."""
+
+
+@dataclass(frozen=True)
+class Block:
+    language: str
+    text: str
+    start: int
+    end: int
+
+    def commands(self) -> list[tuple[str, str]]:
+        """Each `$ command` of a console block with the answer below it."""
+        found = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", self.text, re.MULTILINE)
+        return [(command, answer) for command, answer in found]
+
+
+def blocks() -> list[Block]:
+    return [Block(m[1], m[2], m.start(2), m.end(2)) for m in FENCE.finditer(README.read_text("utf-8"))]
+
+
+def settled(text: str) -> str:
+    for pattern, constant in CHANGING:
+        text = re.sub(pattern, constant, text)
+    return text
+
+
+def same(expected: str, answer: str) -> bool:
+    lines = [".*" if line == "..." else re.escape(line + "\n") for line in settled(expected).splitlines()]
+    return re.fullmatch("".join(lines), settled(answer), re.DOTALL) is not None
+
+
+@dataclass
+class Tour:
+    """A folder as the reader has it, a service running in it, and one shell that keeps its variables."""
+
+    folder: Path
+    url: str
+    greeting: str
+
+    def shell(self, commands: list[str]) -> list[str]:
+        """What each command printed, in one bash."""
+        script = "".join(f"{command}\nlast=$?\nprintf '{MARK}'\n(exit $last)\n" for command in commands)
+        run = subprocess.run(
+            ["bash", "-c", script.replace(PAGE, self.url)], cwd=self.folder, env=self.environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False,
+        )  # fmt: skip
+        return run.stdout.replace(self.url, PAGE).split(MARK)[:-1]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        port = self.url.rpartition(":")[2]  # commands that name no server go to the configured port
+        return clean_environment() | {"FAIRMESH_PORT": port}
+
+    def graphql(self, query: str, token: str) -> str:
+        request = urllib.request.Request(
+            f"{self.url}/graphql", json.dumps({"query": query}).encode(),
+            {"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
+        )  # fmt: skip
+        with urllib.request.urlopen(request, timeout=60) as response:
+            text = json.dumps(json.load(response)["data"], indent=2, ensure_ascii=False)
+        return re.sub(r"\{[^{}\[\]]*\}", lambda small: re.sub(r"\s+", " ", small[0]), text) + "\n"
+
+
+def clean_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("FAIRMESH_")}
+
+
+@pytest.fixture
+def tour(tmp_path: Path) -> Iterator[Tour]:
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    command = [".venv/bin/fairmesh", "serve", "--demo", "--data", "data", "--port"]
+    recipe = subprocess.run(
+        ["make", "--dry-run", "run", "PORT=0"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert " ".join([*command, "0"]) in recipe, "`make run` starts something else"
+    server = subprocess.Popen(
+        [*command, "0"], cwd=tmp_path, env=clean_environment(), stdout=subprocess.PIPE, text=True
+    )  # fmt: skip
+    assert server.stdout is not None
+    greeting = ""
+    try:
+        for line in server.stdout:
+            greeting += line
+            if page := re.match(r"GraphQL page: (http://\S+)/graphql$", line):
+                yield Tour(tmp_path, page[1], greeting.replace(page[1], PAGE))
+                break
+        else:
+            pytest.fail(f"the service ended before it was up: {greeting}")
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(60)
+        server.stdout.close()
+
+
+def answers(tour: Tour) -> list[str]:
+    """What each block should hold, in the order of the README."""
+    found = blocks()
+    commands = [command for block in found for command, _ in block.commands()]
+    assert commands[0] == STARTS
+    variables = 'printf "%s" "$ANALYST"'
+    *printed, token = [tour.greeting, *tour.shell([*commands[1:], variables])]
+    said = iter(zip(commands, printed, strict=True))
+    query = ""
+    texts = []
+    for block in found:
+        if block.language == "console":
+            pairs = [next(said) for _ in block.commands()]
+            texts.append("".join(f"$ {command}\n{answer}" for command, answer in pairs))
+        elif block.language == "json":
+            texts.append(tour.graphql(query, token))
+        else:
+            query = block.text
+            texts.append(block.text)
+    return texts
+
+
+def test_the_tour_answers_as_printed(tour: Tour) -> None:
+    texts = answers(tour)
+    found = blocks()
+    if os.environ.get("FAIRMESH_README") == "write":
+        _write(found, texts)
+        found = blocks()
+    for block, text in zip(found, texts, strict=True):
+        if block.language == "console":
+            for (command, expected), (_, answer) in zip(
+                block.commands(), Block("", text, 0, 0).commands(), strict=True
+            ):
+                assert same(expected, answer), f"$ {command}\n{answer}\n-- the README says --\n{expected}"
+        else:
+            assert block.text == text
+
+
+def _write(found: list[Block], texts: list[str]) -> None:
+    page = README.read_text("utf-8")
+    for block, text in reversed(list(zip(found, texts, strict=True))):
+        page = page[: block.start] + settled(text) + page[block.end :]
+    README.write_text(page, "utf-8")
+
+
+def test_every_block_is_of_a_kind_that_is_run() -> None:
+    assert {block.language for block in blocks()} == {"console", "graphql", "json"}
+    assert [command for block in blocks() for command, _ in block.commands()].count(STARTS) == 1
+
+
+def test_an_answer_that_differs_is_seen() -> None:
+    assert same("a\n...\nz\n", "a\nb\nc\nz\n")
+    assert same("analyst fm_...\n", f"analyst fm_{'x' * 32}\n")
+    assert not same("a\nz\n", "a\nb\nz\n")
+    assert not same("1 found\n", "2 found\n")

@@ -1,0 +1,476 @@
+"""Requests out of a schema and a mesh: GraphQL operations of any field the schema serves, and HTTP requests.
+
+Nothing here names a field of the schema but to draw better values for it. What is drawn is decided by a
+`random.Random`, so that a number gives the same requests again; what earlier answers held (cursors, ids, ETags) is
+drawn from too.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, TypeVar
+
+from graphql import (
+    GraphQLArgument,
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLInputField,
+    GraphQLInputObjectType,
+    GraphQLInputType,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNamedType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    Undefined,
+    get_named_type,
+    is_composite_type,
+    is_leaf_type,
+    is_required_argument,
+)
+from law.meshes import KEYS, TITLES, Doc, Event
+from samples import BASE
+
+from fairmesh.catalog.model import CLASSIFICATION, Subject
+from fairmesh.catalog.rdf import NamedNode, load
+
+T = TypeVar("T")
+DEPTH = 7
+"""Composite fields inside each other, at most."""
+
+PREFIXES = ("dcat", "dprod", "dct", "fm", "prov", "csvw", "skos")
+FORMS = ("text/turtle", "text/html", "application/ld+json", "application/n-triples", "application/rdf+xml", "*/*")
+OUTSIDE = ("https://ext.example/lake", "https://ext.example/never", "https://creativecommons.org/licenses/by/4.0/")
+ABSENT = ("nowhere.x", "nowhere.x/data", "term/never", "domain/people", "team/people", "contact/people", "domain/web")
+WORDS = ("pay", "orders", "custmer", "people team", "o", "row", "ledger", "payrol", "lake", "inner", "lowest", "said")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request, without who makes it."""
+
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+    @property
+    def operation(self) -> dict[str, Any] | None:
+        """The GraphQL request in the body."""
+        found: dict[str, Any] | None = json.loads(self.body) if self.path == "/graphql" and self.body else None
+        return found
+
+
+def graphql(query: str, variables: dict[str, Any]) -> Request:
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    return Request("POST", "/graphql", (("content-type", "application/json"),), body)
+
+
+# -- what to ask about ------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Known:
+    """Values worth asking about: nodes seen, hidden, absent and outside, and what answers held."""
+
+    nodes: list[str]
+    predicates: list[str]
+    types: list[str]
+    documents: list[str]
+    cursors: list[str] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, history: Sequence[Event], documents: Sequence[bytes], random: Random) -> Known:
+        """From all of a mesh's documents, hidden ones too."""
+        nodes = {*(BASE + path for path in (*KEYS, *ABSENT)), *OUTSIDE}
+        predicates, types = set(), set()
+        for document in documents:
+            for t in load(document):
+                predicates.add(t.predicate.value)
+                nodes.add(t.subject.value)
+                if isinstance(t.object, NamedNode):
+                    (types if t.predicate.value.endswith("#type") else nodes).add(t.object.value)
+        drafts = [event for event in history if isinstance(event, Doc)]
+        return cls(sorted(nodes), sorted(predicates), sorted(types), [d.text().decode() for d in drafts])
+
+    def learn(self, body: object) -> None:
+        """Keep the cursors and ids of an answer."""
+        if isinstance(body, dict):
+            for name, value in body.items():
+                plain = re.sub(r"_\d+$", "", name)
+                if isinstance(value, str):
+                    if plain in ("cursor", "startCursor", "endCursor"):
+                        self.cursors.append(value)
+                    elif plain == "id":
+                        self.ids.append(value)
+                else:
+                    self.learn(value)
+        elif isinstance(body, list):
+            for value in body:
+                self.learn(value)
+
+
+def opaque(letter: str, iri: str) -> str:
+    """The global id of a node, as the service makes it."""
+    text = letter + iri.removeprefix(BASE) if iri.startswith(BASE) else letter.upper() + iri
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+# -- GraphQL ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Template:
+    """An operation that can be asked again with other variables."""
+
+    root: str
+    text: str
+    variables: tuple[tuple[str, str, GraphQLInputType], ...]
+    """Name of the variable, name of the argument it stands for, and type."""
+
+
+class Writer:
+    """Writes valid operations on a schema. `asked` counts the fields selected; rare ones are preferred.
+
+    Most of the time of a request goes into reading the operation, which services remember: half of the operations
+    are earlier ones with other variables.
+    """
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self.schema = schema
+        self.asked: Counter[tuple[str, str]] = Counter()
+        self._earlier: deque[_Template] = deque(maxlen=60)
+
+    def query(self, random: Random, known: Known) -> Request:
+        assert self.schema.query_type is not None
+        return self._operation(random, known, self.schema.query_type, None)
+
+    def mutation(self, random: Random, known: Known, field: str) -> Request:
+        assert self.schema.mutation_type is not None
+        return self._operation(random, known, self.schema.mutation_type, field)
+
+    def _operation(self, random: Random, known: Known, root: GraphQLObjectType, field: str | None) -> Request:
+        again = [one for one in self._earlier if one.root == (field or root.name)]
+        if len(again) < 10 or random.random() < 0.5:
+            template = _Operation(self, random, known).write(root, field)
+            self._earlier.append(template)
+        else:
+            template = random.choice(again)
+        values = Values(random, known)
+        return graphql(template.text, {name: values.draw(of, kind) for name, of, kind in template.variables})
+
+    @property
+    def fields(self) -> set[tuple[str, str]]:
+        """Every field of the object types and interfaces that answers can hold."""
+        return {
+            (name, inner) for name, kind in self.schema.type_map.items()
+            if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType) and not name.startswith("__")
+            for inner in kind.fields
+        }  # fmt: skip
+
+    def input_scalars(self) -> set[str]:
+        """The scalars that arguments take."""
+        found: set[str] = set()
+        kinds: set[str] = set()
+        waiting = [
+            argument.type for kind in self.schema.type_map.values() if isinstance(kind, GraphQLObjectType)
+            for one in kind.fields.values() for argument in one.args.values()
+        ]  # fmt: skip
+        while waiting:
+            kind = get_named_type(waiting.pop())
+            if isinstance(kind, GraphQLInputObjectType):
+                if kind.name not in kinds:
+                    kinds.add(kind.name)
+                    waiting += [one.type for one in kind.fields.values()]
+            elif is_leaf_type(kind) and not isinstance(kind, GraphQLEnumType):
+                found.add(kind.name)
+        return found
+
+
+class _Operation:
+    def __init__(self, writer: Writer, random: Random, known: Known) -> None:
+        self.writer, self.random, self.known = writer, random, known
+        self.values = Values(random, known)
+        self.number = 0
+        self.fragments: list[str] = []
+        self.variables: list[tuple[str, str, GraphQLInputType]] = []
+
+    def write(self, root: GraphQLObjectType, only: str | None) -> _Template:
+        names = [only] if only else self.rare(root, 2 if self.random.random() < 0.3 else 1)
+        fields = [self.field(root, name, 0, alias=len(names) > 1) for name in names]
+        declared = ", ".join(f"${name}: {kind}" for name, _, kind in self.variables)
+        word = "mutation" if root is self.writer.schema.mutation_type else "query"
+        text = f"{word} Q{f'({declared})' if declared else ''} {{ {' '.join(fields)} }} {' '.join(self.fragments)}"
+        return _Template(only or root.name, text, tuple(self.variables))
+
+    def rare(self, parent: GraphQLObjectType | GraphQLInterfaceType, count: int, among: Sequence[str] = ()) -> list[str]:
+        """`count` field names of a type, drawn so that those asked for seldom come more often."""
+        names = list(among or parent.fields)
+        asked = self.writer.asked
+        found: list[str] = []
+        while names and len(found) < count:
+            weights = [1 / (1 + asked[parent.name, name]) for name in names]
+            name = self.random.choices(names, weights)[0]
+            names.remove(name)
+            found.append(name)
+        return found
+
+    def field(self, parent: Any, name: str, depth: int, *, alias: bool) -> str:
+        self.writer.asked[parent.name, name] += 1
+        definition: GraphQLField = parent.fields[name]
+        arguments = self.arguments(definition)
+        selection = self.selection(get_named_type(definition.type), depth + 1)
+        if alias or arguments:  # two fields of one name must agree in all but their own fields
+            self.number += 1
+            return f"{name}_{self.number}: {name}{arguments}{selection}"
+        return f"{name}{selection}"
+
+    def selection(self, kind: GraphQLNamedType, depth: int) -> str:
+        if not is_composite_type(kind):
+            return ""
+        parts = ["__typename"] if isinstance(kind, GraphQLUnionType) or self.random.random() < 0.2 else []
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
+            parts += self.some(kind, depth, alias=False)
+        if isinstance(kind, GraphQLInterfaceType | GraphQLUnionType):
+            possible = sorted(self.writer.schema.get_possible_types(kind), key=lambda one: one.name)
+            for one in self.random.sample(possible, min(2, len(possible))):
+                parts.append(self.fragment(one, depth))
+        return f" {{ {' '.join(parts or ['__typename'])} }}"
+
+    def some(self, kind: GraphQLObjectType | GraphQLInterfaceType, depth: int, *, alias: bool) -> list[str]:
+        """A selection of a type's fields: most of its leaves, and fewer of the others the deeper it goes."""
+        leaves = [n for n, f in kind.fields.items() if is_leaf_type(get_named_type(f.type))]
+        chosen = [name for name in leaves if self.random.random() < (0.4 if kind.fields[name].args else 0.6)]
+        inner = [name for name in kind.fields if name not in leaves]
+        if inner and depth < DEPTH:
+            thin = kind.name.endswith(("Connection", "Edge"))  # what they list is what they are for
+            chosen += self.rare(kind, self.random.choice((1, 1, 2) if thin or depth < 3 else (0, 1, 1)), inner)
+        elif not chosen and leaves:
+            chosen = leaves[:1]
+        parts = [self.field(kind, name, depth, alias=alias) for name in chosen]
+        if chosen and self.random.random() < 0.05:  # the same again, with other arguments or fields
+            parts.append(self.field(kind, self.random.choice(chosen), depth, alias=True))
+        return parts
+
+    def fragment(self, kind: GraphQLObjectType, depth: int) -> str:
+        parts = self.some(kind, depth + 1, alias=True) or ["__typename"]
+        if self.random.random() < 0.7:
+            return f"... on {kind.name} {{ {' '.join(parts)} }}"
+        name = f"F{len(self.fragments)}"
+        self.fragments.append(f"fragment {name} on {kind.name} {{ {' '.join(parts)} }}")
+        return f"...{name}"
+
+    def arguments(self, definition: GraphQLField) -> str:
+        names = [name for name in definition.args if self.wanted(name, definition.args[name])]
+        for exclusive in EXCLUSIVE:
+            both = [name for name in names if name in exclusive]
+            if len(both) > 1 and self.random.random() < 0.95:
+                kept = self.random.choice(both)
+                names = [name for name in names if name not in both or name == kept]
+        given = [f"{name}: {self.argument(name, definition.args[name])}" for name in names]
+        return f"({', '.join(given)})" if given else ""
+
+    def wanted(self, name: str, argument: GraphQLArgument) -> bool:
+        return is_required_argument(argument) or name in SIZES or self.random.random() < 0.4
+
+    def argument(self, name: str, argument: GraphQLArgument) -> str:
+        if self.random.random() < 0.5:
+            variable = f"v{len(self.variables)}"
+            self.variables.append((variable, name, argument.type))
+            return f"${variable}"
+        return literal(self.values.draw(name, argument.type), argument.type)
+
+
+SIZES = ("first", "size", "last")
+"""Arguments that are always given: the defaults would make operations too costly."""
+
+EXCLUSIVE = (("first", "last"), ("after", "last"), ("key", "iri"))
+"""Arguments of which a field takes one: both are refused, which is worth asking now and then only."""
+
+
+def literal(value: Any, kind: GraphQLInputType) -> str:
+    """A value in GraphQL's own notation."""
+    if isinstance(kind, GraphQLNonNull):
+        return literal(value, kind.of_type)
+    if value is None:
+        return "null"
+    if isinstance(kind, GraphQLList):
+        return f"[{', '.join(literal(one, kind.of_type) for one in value)}]"
+    if isinstance(kind, GraphQLInputObjectType):
+        return f"{{{', '.join(f'{name}: {literal(one, kind.fields[name].type)}' for name, one in value.items())}}}"
+    return str(value) if isinstance(kind, GraphQLEnumType) else json.dumps(value)
+
+
+class Values:
+    """Values of input types. By the type first, by the name of the argument where that says more."""
+
+    SCALARS = ("IRI", "ID", "String", "Int", "Float", "Boolean", "DateTime", "LanguageTag")
+
+    def __init__(self, random: Random, known: Known) -> None:
+        self.random, self.known = random, known
+
+    def one(self, *choices: Sequence[T]) -> T:
+        return self.random.choice(self.random.choice([c for c in choices if c]))
+
+    def draw(self, name: str, kind: GraphQLInputType, depth: int = 0) -> Any:
+        """A value as JSON has it."""
+        if isinstance(kind, GraphQLNonNull):
+            return self.draw(name, kind.of_type, depth)
+        if name not in SIZES and self.random.random() < 0.03 and depth == 0:
+            return self.bad(name, kind)
+        if isinstance(kind, GraphQLList):
+            return [self.draw(name, kind.of_type, depth + 1) for _ in range(self.random.choice((0, 1, 1, 1, 2, 3)))]
+        if isinstance(kind, GraphQLInputObjectType):
+            return self.object(kind, depth)
+        if isinstance(kind, GraphQLEnumType):
+            return self.random.choice(list(kind.values))
+        assert kind.name in self.SCALARS, f"no values are known for the scalar {kind.name}: add them to law/asking.py"
+        draw: Callable[[str], Any] = getattr(self, kind.name.lower())
+        return draw(name)
+
+    def bad(self, name: str, kind: GraphQLInputType) -> Any:
+        return [] if isinstance(kind, GraphQLList) else self.draw(name, kind, 1)
+
+    def object(self, kind: GraphQLInputObjectType, depth: int) -> dict[str, Any]:
+        if kind.is_one_of:
+            name = self.random.choice(list(kind.fields))
+            return {name: self.draw(name, kind.fields[name].type, depth + 1)}
+        likely = 0.5 / (1 + depth)
+        return {
+            name: self.draw(name, one.type, depth + 1) for name, one in kind.fields.items()
+            if (isinstance(one.type, GraphQLNonNull) and one.default_value is Undefined) or self.random.random() < likely
+        }  # fmt: skip
+
+    def iri(self, name: str) -> str:
+        known = self.known
+        if "predicate" in name:
+            return self.one(known.predicates)
+        if "ypes" in name or name == "target":
+            return self.one(known.types)
+        if name in ("in", "descendantsOf"):
+            return self.one([n for n in known.nodes if "/id/" in n], [CLASSIFICATION + "restricted"])
+        return self.one(known.nodes, known.nodes, known.types, known.predicates)
+
+    def id(self, name: str) -> str:
+        made = [opaque(self.random.choice("rrrros"), self.random.choice(self.known.nodes))]
+        return self.one(made, made, self.known.ids, ["AAAA", ""])
+
+    def string(self, name: str) -> str:
+        known = self.known
+        if name in ("after", "before"):
+            return self.one(known.cursors, ["AAAA", "W10", "ZjE"])
+        if name == "key":
+            return self.one(KEYS, ["nowhere.x", "x"])
+        if name == "prefix":
+            return self.one(PREFIXES, [BASE, "S", "people"])
+        if name == "content":
+            return self.document()
+        return self.one(WORDS, TITLES, KEYS, [self.random.choice(known.nodes)])
+
+    def int(self, name: str) -> int:
+        if name == "depth":
+            return self.random.choice((0, 1, 2, 9, 100, 101))
+        if name == "maxNodes":
+            return self.random.choice((0, 1, 2, 3, 50, 200))
+        if name == "ifRevision":
+            return self.random.choice((0, 1, 2))
+        return self.random.choice((0, 1, 1, 2, 2, 3, 4) if name in SIZES else (0, 1, 1, 2, 3))
+
+    def float(self, name: str) -> float:
+        return self.random.choice((-1.0, 0.0, 1.5, 7.0))
+
+    def boolean(self, name: str) -> bool:
+        return self.random.random() < 0.5
+
+    def datetime(self, name: str) -> str:
+        return self.one(["2025-03-07T12:00:00Z", "2025-03-07T14:00:00Z", "2025-03-07T16:30:00+02:00", "2030-01-01T00:00:00Z"])
+
+    def languagetag(self, name: str) -> str:
+        return self.one(["en", "de", "fr", "de-AT"])
+
+    def document(self) -> str:
+        """A document to submit: one of the mesh, hidden ones too, or one that refers to anything."""
+        random = self.random
+        if random.random() < 0.1:
+            return self.one(["<x> a", "", "{}"])
+        if random.random() < 0.3:
+            return self.one(self.known.documents)
+        key = random.choice((*KEYS, "people.new", "sales.new"))
+        domain, extra = key.split(".")[0], []
+        for node in random.choices([n for n in self.known.nodes if " " not in n], k=3):
+            extra.append(random.choice((
+                f"<{key}> <http://purl.org/dc/terms/relation> <{node}> .",
+                f"<{key}> <http://purl.org/dc/terms/subject> <{node}> .",
+                f"<{key}> <https://ekgf.github.io/dprod/inputDataset> <{node}> .",
+                f"<{key}/data> <http://www.w3.org/ns/prov#wasDerivedFrom> <{node}> .",
+                f"<{key}/data/column/id> <http://www.w3.org/ns/prov#wasDerivedFrom> <{node}> .",
+                f'<{node}> <http://purl.org/dc/terms/title> "mine" .',
+            )))  # fmt: skip
+        doc = Doc(key, random.choice(("public", "internal")), title=random.choice(TITLES), owner=random.choice((domain, "ops")))
+        return doc.text().decode() + "\n" + "\n".join(extra)
+
+
+# -- HTTP -------------------------------------------------------------------------------------------------------------
+
+
+class Walker:
+    """Draws requests for every path of the service but GraphQL."""
+
+    def __init__(self, random: Random, known: Known, subject: Subject) -> None:
+        self.random, self.known, self.subject = random, known, subject
+        self.values = Values(random, known)
+
+    def __iter__(self) -> Iterator[Request]:
+        while True:
+            yield self.random.choice((self.product, self.product, self.node, self.node, self.vocabulary,
+                                      self.register, self.register, self.batch, self.other, self.retire))()  # fmt: skip
+
+    def headers(self) -> list[tuple[str, str]]:
+        random = self.random
+        found = [("accept", random.choice((*FORMS, "image/png", "text/html;q=0.5, text/turtle;q=0.4")))]
+        if random.random() < 0.5:
+            found.append(("if-none-match", self.values.one(self.known.tags, ['"1-turtle-00"', "*", 'W/"x"'])))
+        return found
+
+    def product(self) -> Request:
+        key = self.values.one(KEYS, KEYS, ["nowhere.x", "people.new", "..", "%00", "people.b/data"])
+        return Request("GET", f"/products/{key}", tuple(self.headers()))
+
+    def node(self) -> Request:
+        inside = [n.removeprefix(BASE) for n in self.known.nodes if n.startswith(BASE)]
+        path = self.values.one(inside, [i.replace("/", "%2F") for i in inside], ["", "x y", "people.b#x"])
+        return Request("GET", f"/id/{path}", tuple(self.headers()))
+
+    def vocabulary(self) -> Request:
+        return Request("GET", self.random.choice(("/ns", "/ns/tag", "/ns/classification", "/ns/nothing")), tuple(self.headers()))
+
+    def other(self) -> Request:
+        return Request("GET", self.random.choice(("/", "/livez", "/readyz", "/portal/style.css", "/graphql?query={__typename}", "/nothing")))
+
+    def register(self) -> Request:
+        headers = [("content-type", "text/turtle")]
+        if self.random.random() < 0.3:
+            headers.append(("if-match", self.values.one(['"1"', "2", "*"], self.known.tags)))
+        elif self.random.random() < 0.2:
+            headers.append(("if-none-match", "*"))
+        return Request("POST", "/products?dry_run=true", tuple(headers), self.values.document().encode())
+
+    def batch(self) -> Request:
+        documents = [{"media_type": "text/turtle", "content": self.values.document()} for _ in range(3)]
+        return Request("POST", "/products:batch?dry_run=true", (("content-type", "application/json"),), json.dumps(documents).encode())
+
+    def retire(self) -> Request:
+        key = self.values.one(KEYS, ["nowhere.x"])
+        if key.split(".")[0] in self.subject.domains:  # it might be allowed, and change the mesh
+            key = "nowhere.x"
+        return Request("DELETE", f"/products/{key}", (("if-match", self.values.one(["*", '"1"'], self.known.tags)),))

@@ -1,0 +1,166 @@
+"""Two meshes behind the real application, the same request to both, and the smallest request that tells them apart."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+from graphql import (
+    REMOVE,
+    ArgumentNode,
+    FieldNode,
+    FragmentSpreadNode,
+    GraphQLSchema,
+    InlineFragmentNode,
+    Node,
+    Visitor,
+    build_client_schema,
+    get_introspection_query,
+    parse,
+    print_ast,
+    visit,
+)
+from law.asking import Request
+from law.meshes import SUBJECTS, Mesh, Pair
+
+from fairmesh.api.app import create_app
+from fairmesh.api.auth import Tokens
+from fairmesh.catalog import Settings
+
+VOLATILE = frozenset({b"date"})
+"""Headers that may differ. Servers set a Date; nothing else of an answer depends on when or where it was made."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All of a response but `VOLATILE` headers."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def tag(self) -> str | None:
+        return next((value.decode() for name, value in self.headers if name.lower() == b"etag"), None)
+
+
+class _Stage:
+    """Stands for a catalog, so that one application serves one mesh after the other."""
+
+    mesh: Mesh
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.mesh, name)
+
+
+class Side:
+    """One application and the mesh it serves at the moment."""
+
+    def __init__(self, settings: Settings, tokens: Tokens, runner: asyncio.Runner) -> None:
+        self._stage = _Stage()
+        self._runner = runner
+        self.app = create_app(self._stage, settings, tokens)  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://service")
+
+    def show(self, mesh: Mesh) -> None:
+        self._stage.mesh = mesh
+
+    def ask(self, request: Request, authorization: str | None) -> Answer:
+        headers = [*request.headers, *([("authorization", authorization)] if authorization else [])]
+        return self._runner.run(self._ask(request, headers))
+
+    async def _ask(self, request: Request, headers: list[tuple[str, str]]) -> Answer:
+        found = await self._client.request(request.method, request.path, headers=headers, content=request.body)
+        kept = tuple((name, value) for name, value in found.headers.raw if name.lower() not in VOLATILE)
+        return Answer(found.status_code, kept, found.content)
+
+
+class Court:
+    """Shows both meshes of a pair the same requests."""
+
+    def __init__(self, folder: Path, runner: asyncio.Runner) -> None:
+        settings = Settings.read({"data": folder, "workers": 1}, environment={})
+        self._tokens = Tokens.open(folder)
+        self._known = {n: None if s.kind == "anonymous" else f"Bearer {self._tokens.create(s)}" for n, s in SUBJECTS.items()}
+        self.whole, self.less = (Side(settings, self._tokens, runner) for _ in range(2))
+
+    def close(self) -> None:
+        self._tokens.close()
+
+    def open(self, pair: Pair) -> None:
+        self.whole.show(pair.whole)
+        self.less.show(pair.less)
+
+    def answers(self, request: Request, name: str) -> tuple[Answer, Answer]:
+        """Of the whole mesh and of the other."""
+        return self.whole.ask(request, self._known[name]), self.less.ask(request, self._known[name])
+
+    def schema(self, mesh: Mesh) -> GraphQLSchema:
+        """The schema as the service publishes it."""
+        self.whole.show(mesh)
+        query = get_introspection_query(one_of=True)
+        body = json.dumps({"query": query}).encode()
+        answer = self.whole.ask(Request("POST", "/graphql", (("content-type", "application/json"),), body), None)
+        return build_client_schema(answer.json()["data"])
+
+    def smallest(self, request: Request, name: str) -> Request:
+        """A request of which nothing can be left out without the answers becoming the same."""
+        found = True
+        while found:
+            found = False
+            for smaller in shrunk(request):
+                one, other = self.answers(smaller, name)
+                if one != other and one.status == other.status == 200:
+                    request, found = smaller, True
+                    break
+        return request
+
+
+@contextmanager
+def court(folder: Path) -> Iterator[Court]:
+    with asyncio.Runner() as runner:
+        made = Court(folder, runner)
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+def shrunk(request: Request) -> Iterator[Request]:
+    """Requests with one field, fragment or argument less; some are not valid."""
+    operation = request.operation
+    if operation is None:
+        return
+    tree = parse(operation["query"])
+    place = 0
+    while True:
+        dropping = _Dropping(place)
+        smaller = visit(tree, dropping)
+        if dropping.left >= 0:
+            return
+        yield replace(request, body=json.dumps(operation | {"query": print_ast(smaller)}).encode())
+        place += 1
+
+
+class _Dropping(Visitor):
+    """Takes out what comes at one place of a document."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__()
+        self.left = place
+
+    def enter(self, node: Node, *_: Any) -> Any:
+        if isinstance(node, FieldNode | ArgumentNode | InlineFragmentNode | FragmentSpreadNode):
+            self.left -= 1
+            if self.left == -1:
+                return REMOVE
+        return None

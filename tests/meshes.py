@@ -1,0 +1,147 @@
+"""A mesh in memory, past the gate: the real projections, views and access policy, without worker processes or a disk.
+
+Documents are read, normalised and projected by the catalog's own code; they are not validated against rules, so that a
+mesh costs milliseconds and may hold documents which a gate would refuse today.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+from pyoxigraph import NamedNode, Quad, Store
+from samples import BASE
+
+from fairmesh.catalog import View
+from fairmesh.catalog.access import Access, EmbeddedEngine, PolicySet
+from fairmesh.catalog.catalog import Catalog
+from fairmesh.catalog.document import TITLES, ProductDocument, read
+from fairmesh.catalog.governance import RuleSet
+from fairmesh.catalog.graph import VOCABULARY, OxigraphGraph
+from fairmesh.catalog.lineage import LineageIndex
+from fairmesh.catalog.locking import SharedLock
+from fairmesh.catalog.model import Draft, Entry, EntryKind, Subject
+from fairmesh.catalog.registry import Registry
+from fairmesh.catalog.search import Index
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+CHANNEL = "http"
+
+
+@cache
+def rules() -> RuleSet:
+    return RuleSet.load()
+
+
+@cache
+def _vocabulary() -> list[Quad]:
+    name = NamedNode(VOCABULARY)
+    return [Quad(t.subject, t.predicate, t.object, name) for t in rules().vocabulary()]
+
+
+@cache
+def _labels() -> dict[str, str]:
+    return {t.subject.value: t.object.value for t in rules().vocabulary() if t.predicate.value in TITLES}
+
+
+@cache
+def parsed(data: bytes) -> ProductDocument:
+    return read(data, "text/turtle", BASE)
+
+
+class RememberingEngine(EmbeddedEngine):
+    """The embedded engine, which is asked each question once."""
+
+    def evaluate(self, inputs: Sequence[str]) -> list[object]:
+        return [self._answer(text) for text in inputs]
+
+    @cache  # noqa: B019 - one engine a module
+    def _answer(self, text: str) -> object:
+        return super().evaluate([text])[0]
+
+
+def open_access() -> Access:
+    """The policies that ship, by the real engine."""
+    policies = PolicySet.load()
+    return Access(RememberingEngine(policies, workers=1), policies)
+
+
+class MemoryGraph(OxigraphGraph):
+    """The embedded adapter over a store in memory, with the vocabularies in it."""
+
+    def __init__(self) -> None:
+        self._store = Store()
+        self._store.extend(_vocabulary())
+
+
+class History:
+    """What views ask of a journal."""
+
+    def __init__(self) -> None:
+        self.all: list[Entry] = []
+
+    def product_history(self, product: str, *, first: int = 20, after: int | None = None) -> list[Entry]:
+        return [e for e in reversed(self.all) if e.draft.product == product][:first]
+
+    def product_head(self, product: str) -> Entry | None:
+        return next(iter(self.product_history(product)), None)
+
+
+def register_entry(number: int, document: bytes, product: str, key: str, revision: int, created: datetime) -> Entry:
+    draft = Draft(
+        EntryKind.REGISTER, product, key, revision, document, "text/turtle", document, "producer",
+        NOW - timedelta(days=300) + timedelta(hours=number), "rules", "policy", {"created": created.isoformat()},
+    )  # fmt: skip
+    return Entry(number, draft, "", "")
+
+
+class Mesh(Catalog):
+    """A catalog that only reads; entries are put in by hand."""
+
+    def __init__(self, access: Access, entries: Iterable[Entry] = ()) -> None:
+        self.access = access
+        self.iri_base = BASE
+        self.clock = lambda: NOW
+        self.rules = rules()
+        self.ruleset_digest = self.rules.digest
+        self.policy_digest = access.policy_digest
+        self.registry = Registry(BASE)
+        self.search = Index()
+        self.lineage = LineageIndex(lambda iri: iri.startswith(BASE))
+        self.graph = MemoryGraph()
+        self.journal = History()  # type: ignore[assignment]
+        self._labels = _labels()
+        self._reading = SharedLock()
+        for entry in entries:
+            self.add(entry)
+
+    def add(self, entry: Entry) -> None:
+        self.graph.replace(entry.draft.product, entry.draft.document, entry.seq)
+        self._place(entry, self._projection(entry))
+        self.journal.all.append(entry)  # type: ignore[attr-defined]
+
+    def load(self, documents: Sequence[bytes]) -> None:
+        """Put in documents as they would be registered one after the other."""
+        for number, data in enumerate(documents, len(self.journal.all) + 1):  # type: ignore[attr-defined]
+            document = parsed(data)
+            old = self.registry.by_iri.get(document.product)
+            self.add(register_entry(
+                number, document.nquads, document.product, document.key, 1 if old is None else old.revision + 1,
+                NOW - timedelta(days=300) if old is None else old.created_at,
+            ))  # fmt: skip
+
+    def retire(self, product: str, **detail: str) -> None:  # type: ignore[override]
+        number, old = len(self.journal.all) + 1, self.registry.by_iri[product]  # type: ignore[attr-defined]
+        draft = Draft(
+            EntryKind.RETIRE, product, old.key, old.revision + 1, b"", "", b"", "producer",
+            NOW - timedelta(days=300) + timedelta(hours=number), "rules", "policy",
+            {"created": old.created_at.isoformat(), **detail},
+        )  # fmt: skip
+        self.add(Entry(number, draft, "", ""))
+
+    @contextmanager
+    def reading(self, subject: Subject) -> Iterator[View]:
+        with self.view(subject, channel=CHANNEL) as view:
+            yield view

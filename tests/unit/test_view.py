@@ -1,0 +1,213 @@
+"""Views by themselves: single ways in which something hidden could show, and odd requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from meshes import Mesh, open_access
+from samples import ANALYST, BASE, STEWARD, product
+
+from fairmesh.catalog.access import Access
+from fairmesh.catalog.errors import InputError, NotFound, Retired
+from fairmesh.catalog.model import (
+    Action,
+    Direction,
+    FacetField,
+    Finding,
+    IriFilter,
+    LineageDirection,
+    PageRequest,
+    ProductFilter,
+    PropertyTest,
+    Report,
+    SearchOrder,
+    Severity,
+    Subject,
+    WalkStep,
+)
+
+DCT = "http://purl.org/dc/terms/"
+DPROD = "https://ekgf.github.io/dprod/"
+LAKE = "https://ext.example/lake"
+SECRET = "people.salaries"
+
+
+@pytest.fixture(scope="module")
+def access() -> Iterator[Access]:
+    opened = open_access()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def mesh(access: Access) -> Mesh:
+    return Mesh(access)
+
+
+def secret(word: str = "restricted", extra: str = "") -> bytes:
+    return product(SECRET, classification=word, extra=extra)
+
+
+def test_a_tombstone_names_no_hidden_successor(mesh: Mesh) -> None:
+    mesh.load([product("web.clicks"), secret()])
+    mesh.retire(BASE + "web.clicks", replaced_by=BASE + SECRET)
+    for subject, named in ((ANALYST, False), (STEWARD, True)):
+        with mesh.reading(subject) as view, pytest.raises(Retired) as gone:
+            view.raise_if_retired(BASE + "web.clicks")
+        assert (SECRET in gone.value.remedy) is named
+
+
+def test_listing_a_hidden_dataset_as_ones_own_does_not_show_it(mesh: Mesh) -> None:
+    mesh.load([
+        secret(),
+        product("finance.costs", sources=[f"{SECRET}/data"]),
+        product("finance.thief", extra=f"<finance.thief> dct:hasPart <{SECRET}/data> .").replace(
+            b"<finance.thief/data> ; ", b""
+        ),
+    ])  # fmt: skip
+    owner = Subject("owner", "user", ("analyst",), domains=("finance",), clearance="public")
+    with mesh.reading(owner) as view:
+        assert view.product(key="finance.thief") is not None
+        with pytest.raises(NotFound):
+            view.lineage(f"{BASE}{SECRET}/data", direction=LineageDirection.BOTH, depth=3, max_nodes=9, types=None)
+
+
+def test_a_product_outside_the_mesh_is_described_by_its_own_document_alone(mesh: Mesh) -> None:
+    outside = "https://a.example/web.f"
+    taken = f"<web.a> dprod:inputPort <{outside}> . <{outside}> dprod:dataProductOwner <team/a> ."
+    mesh.load([product("web.f").replace(b"<web.f", b"<https://a.example/web.f"), product("web.a", extra=taken)])
+    with mesh.reading(STEWARD) as view:
+        info = view.product(key="web.f")
+    assert info is not None
+    assert info.owner == BASE + "team/web"
+
+
+def test_who_describes_an_outside_node_is_no_news_to_those_who_may_not_read_it(mesh: Mesh) -> None:
+    lake = f"<{SECRET}> dct:hasPart <{LAKE}> . <{LAKE}> a dcat:Dataset ; "
+    lake += "dprod:informationSensitivityClassification c:confidential ."
+    mesh.load([secret("confidential", lake), product("web.a", sources=[LAKE])])
+    people = ProductFilter(domain=IriFilter((BASE + "domain/people",)))
+    step = WalkStep(frozenset({"http://www.w3.org/ns/prov#wasDerivedFrom"}))
+    for subject, known in ((ANALYST, False), (STEWARD, True)):
+        with mesh.reading(subject) as view:
+            assert view.product(key=SECRET) is not None
+            page, _ = view.traverse([BASE + "web.a/data"], [step], filter=people, distinct=True, page=PageRequest())
+            assert (page.total == 1) is known
+            assert (view.viewer_can(LAKE, [Action.READ_METADATA])[0].reasons != ("visible",)) is known
+
+
+def test_columns_are_masked_wherever_they_hang(mesh: Mesh) -> None:
+    extra = """<web.a/data> dcat:distribution <web.a/file> . <web.a/file> dct:conformsTo <web.a/file/schema> .
+      <web.a/file/schema> csvw:column <web.a/file/pin> .
+      <web.a/file/pin> a csvw:Column ; csvw:name "pin" ; fm:classification c:internal , c:restricted ;
+        dct:relation [ dct:title "four digits" ] ."""
+    mesh.load([product("web.a", extra=extra)])
+    with mesh.reading(ANALYST) as view:
+        text = view.rdf(BASE + "web.a", "text/turtle")
+        assert view.column(BASE + "web.a/file/pin") is None
+    assert b"pin" not in text
+    assert b"digits" not in text
+
+
+def test_a_key_that_names_a_masked_column_is_masked_too(mesh: Mesh) -> None:
+    extra = '<web.a/data/schema> csvw:primaryKey "id, pay" .'
+    mesh.load([product("web.a", masked=["pay"], extra=extra)])
+    for subject, shown in ((ANALYST, False), (STEWARD, True)):
+        with mesh.reading(subject) as view:
+            assert (b'"id, pay"' in view.rdf(BASE + "web.a", "text/turtle")) is shown
+            found = view.search(
+                "pay", types=frozenset({"http://www.w3.org/ns/csvw#Schema"}), filter=None, order=SearchOrder.RELEVANCE,
+                langs=None, page=PageRequest(),
+            )  # fmt: skip
+            assert (found.page.total == 1) is shown
+
+
+def test_facets_name_no_hidden_node(mesh: Mesh) -> None:
+    mesh.load([secret(), product("web.a", extra=f"<web.a> dct:subject <{SECRET}/data> .")])
+    with mesh.reading(ANALYST) as view:
+        found = view.search(None, types=None, filter=None, order=SearchOrder.LABEL, langs=None, page=PageRequest())
+        assert found.page.total == 1
+        assert found.facets([FacetField.TERM], 5)[0].buckets == ()
+
+
+def test_a_node_that_only_leads_to_hidden_ones_is_not_there(mesh: Mesh) -> None:
+    extra = "<web.a> dcat:qualifiedRelation <web.a/one> . <web.a/one> dct:relation <web.a/two> ."
+    extra += f"<web.a/two> dct:relation <{SECRET}/data> . <web.a> dct:relation <web.a/round> ."
+    extra += "<web.a/round> dct:relation <web.a/trip> . <web.a/trip> dct:relation <web.a/round> ."
+    mesh.load([secret(), product("web.a", extra=extra)])
+    for subject, there in ((ANALYST, False), (STEWARD, True)):
+        with mesh.reading(subject) as view:
+            assert [view.exists(BASE + "web.a/" + n) for n in ("one", "two", "round")] == [there, there, True]
+
+
+def test_whoever_may_discover_a_product_finds_its_contact(mesh: Mesh) -> None:
+    contact = f"<{SECRET}> dcat:contactPoint [ a foaf:Agent ; foaf:name 'Pay desk' ] ."
+    mesh.load([secret("confidential", contact)])
+    with mesh.reading(ANALYST) as view:
+        page = view.relations(
+            BASE + SECRET, predicates=frozenset({"http://www.w3.org/ns/dcat#contactPoint"}), direction=Direction.OUT,
+            target_types=None, page=PageRequest(),
+        )  # fmt: skip
+        assert [view.label(r.node) for r in page.items] == ["Pay desk"]
+
+
+def test_the_retirement_of_a_hidden_revision_is_hidden_with_it(mesh: Mesh) -> None:
+    mesh.load([product("web.a", classification="restricted")])
+    mesh.retire(BASE + "web.a")
+    mesh.load([product("web.a", classification="internal")])
+    for subject, numbers in ((ANALYST, [3]), (STEWARD, [3, 2, 1])):
+        with mesh.reading(subject) as view:
+            assert [r.number for r in view.revisions(BASE + "web.a", PageRequest()).items] == numbers
+
+
+def test_reports_name_nothing_hidden_and_count_no_hidden_lines(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = "https://ext.example/schema"
+    extra = f"""<web.a/data> dct:conformsTo <{schema}> . <{schema}> csvw:column <{LAKE}/pay> .
+      <{LAKE}/pay> a csvw:Column ; csvw:name "pay" ; fm:classification c:restricted ."""
+    mesh.load([secret(), product("web.a", extra=extra)])
+
+    def found(focus: str, value: str | None = None) -> Finding:
+        return Finding("core/1", "urn:r", Severity.WARNING, (("", "Mend it"),), focus, "urn:p", value, "urn:c", 40, 2)
+
+    report = Report("rules", (
+        found(f"{LAKE}/pay"), found(schema, f"<{LAKE}/pay>"), found(BASE + "web.a", f"<{BASE}{SECRET}>"),
+        found(BASE + "web.a/data"),
+    ))  # fmt: skip
+    monkeypatch.setattr(mesh, "judge_stored", lambda _: report)
+    with mesh.reading(ANALYST) as view:
+        assert [(f.focus, f.line) for f in view.conformance(BASE + "web.a").findings] == [(BASE + "web.a/data", None)]
+        assert view.conformance(BASE + SECRET) == view.conformance(BASE + "nowhere.x")
+    with mesh.reading(STEWARD) as view:
+        assert view.conformance(BASE + "web.a") == report
+
+
+@pytest.mark.parametrize("iri", ["", "x", "not an iri", "http://[bad", "http://a/%zz", BASE + "term/a b"])
+def test_what_is_no_iri_is_nowhere(mesh: Mesh, iri: str) -> None:
+    mesh.load([product("web.a", term="t")])
+    every = PageRequest()
+    with mesh.reading(STEWARD) as view:
+        assert view.resource(iri) is None
+        assert view.types(iri) == ()
+        assert view.products(None, every, domain=iri, term=iri).total == 0
+        assert view.products(ProductFilter(term=IriFilter(None, iri)), every).total == 0
+        assert view.products(ProductFilter(property=((iri, PropertyTest(exists=True)),)), every).total == 0
+        assert view.relations(
+            BASE + "web.a", predicates=frozenset({iri}), direction=Direction.BOTH, target_types=None, page=every
+        ).total == 0  # fmt: skip
+        with pytest.raises(NotFound):
+            view.lineage(iri, direction=LineageDirection.BOTH, depth=1, max_nodes=1, types=None)
+
+
+def test_search_goes_forward_only(mesh: Mesh) -> None:
+    with mesh.reading(STEWARD) as view:
+        for page in (PageRequest(first=None, last=3), PageRequest(before="WzFd")):
+            with pytest.raises(InputError, match="forward"):
+                view.search(None, types=None, filter=None, order=SearchOrder.LABEL, langs=None, page=page)
+
+
+def test_a_position_that_is_no_number_comes_last(mesh: Mesh) -> None:
+    extra = '<web.a/data/column/a> fm:position "²" . <web.a/data/column/b> fm:position 2 .'
+    mesh.load([product("web.a", columns=["a", "b"], extra=extra)])
+    with mesh.reading(STEWARD) as view:
+        assert [c.name for c in view.columns(BASE + "web.a/data", PageRequest()).items] == ["b", "a"]
