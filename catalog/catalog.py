@@ -43,6 +43,7 @@ from fairmesh.catalog.journal import Journal
 from fairmesh.catalog.lineage import LineageIndex
 from fairmesh.catalog.locking import SharedLock
 from fairmesh.catalog.model import (
+    AccessKey,
     Action,
     Decision,
     Draft,
@@ -434,11 +435,13 @@ class Catalog:
         keys = [document.access]
         if document.stated_domain not in (None, document.access.domain):
             keys.append(replace(document.access, domain=document.stated_domain or ""))
-        if stored is not None:
-            keys.append(self.registry.keys[stored.key_id])
-        decisions = self.access.decide_many(subject, [(action, key) for key in keys], channel=channel, now=self.clock())
-        attempt.decision = next((d for d in decisions if not d.allowed), decisions[0])
-        if not attempt.decision.allowed:
+        both = [*keys, self.registry.keys[stored.key_id]] if stored is not None else keys
+        attempt.decision, denied = self._decided(subject, action, both, channel)
+        if denied and stored is not None:
+            # who may not register here either learns nothing of what is stored, not even that something is
+            other, unknown = self._decided(subject, Action.REGISTER, keys, channel)
+            attempt.decision = other if unknown else attempt.decision
+        if denied:
             raise Forbidden(
                 f"{document.key} may not be registered by {subject.id}: " + ", ".join(attempt.decision.reasons),
                 attempt.decision, remedy="Ask the domain's team, or use a token with the producer role for this domain",
@@ -452,6 +455,12 @@ class Catalog:
         current = stored.revision if _alive(stored) and stored is not None else 0
         if expected is not None and expected != current:
             raise _stale(stored, expected)
+
+    def _decided(self, subject: Subject, action: Action, keys: list[AccessKey], channel: str) -> tuple[Decision, bool]:
+        """The first decision that denies, else the first; and whether it denies."""
+        decisions = self.access.decide_many(subject, [(action, key) for key in keys], channel=channel, now=self.clock())
+        decision = next((d for d in decisions if not d.allowed), decisions[0])
+        return decision, not decision.allowed
 
     def _backgrounds(self, subject: Subject, attempts: list[_Attempt], channel: str, dry_run: bool) -> dict[int, bytes]:
         """What the mesh knows of the things each document refers to; ends attempts that change nothing."""

@@ -137,6 +137,7 @@ class View:
         self._granted, self._node_visible, self._triple_visible = sight.granted, sight.node, sight.triple
         self._cursors = Cursors(catalog.iri_base)
         self._labels: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._read: dict[str, list[Statement]] = {}
         self._decided: dict[tuple[Action, int], Decision] = {}
 
     # -- visibility --
@@ -157,6 +158,12 @@ class View:
             if target is not None and not self._node_visible(target):
                 continue
             yield said_of, word, value, product
+
+    def _all(self, iri: str) -> list[Statement]:
+        """Everything visible that is said of a node, read once."""
+        if iri not in self._read:
+            self._read[iri] = list(self._match(iri))
+        return self._read[iri]
 
     def _objects(self, subject: str, predicate: str) -> list[Term]:
         return sorted({value for _, _, value, _ in self._match(subject, predicate)}, key=str)
@@ -209,7 +216,7 @@ class View:
     def _about(self, iri: str) -> Iterator[tuple[str, Term, bool, int]]:
         """What is said of a node: predicate, object, whether a vocabulary says it, and how many documents do."""
         if not self._registry.is_shared(iri) or not _is_iri(iri):
-            for _, predicate, value, product in self._match(iri):
+            for _, predicate, value, product in self._all(iri):
                 yield predicate, value, product is None, 1
             return
         official = ((t.predicate.value, t.object, 0) for t, _ in self._graph.match(iri, graph=VOCABULARY))
@@ -243,7 +250,7 @@ class View:
         """Literal-valued statements, by predicate, then text, then language. `langs` keeps those and untagged ones."""
         found = {
             PropertyValue(p, LiteralValue(v.value, v.datatype.value, v.language))
-            for _, p, v, _ in self._match(iri)
+            for _, p, v, _ in self._all(iri)
             if isinstance(v, Literal) and (predicates is None or p in predicates)
             and (langs is None or v.language is None or _lang_rank(v.language, tuple(langs)) < len(langs))
         }  # fmt: skip
@@ -331,7 +338,7 @@ class View:
         if product is None or not self._granted(product, Need.DISCOVER):
             return None
         said: dict[str, list[Term]] = defaultdict(list)
-        for _, predicate, value, by in self._match(product.iri):
+        for _, predicate, value, by in self._all(product.iri):
             if by is product:
                 said[predicate].append(value)
 
@@ -477,7 +484,7 @@ class View:
 
     def column(self, iri: str) -> ColumnInfo | None:
         said: dict[str, list[Term]] = defaultdict(list)
-        for _, predicate, value, _ in self._match(iri):
+        for _, predicate, value, _ in self._all(iri):
             said[predicate].append(value)
         if NamedNode(COLUMN) not in said[TYPE]:
             return None
@@ -691,7 +698,8 @@ class View:
         visible = self._visible
         slots = None if filter is None else self._registry.slots_of(self._filtered(filter))
         after = None if page.after is None else _search_cursor(self._cursors.read(page.after))
-        query = SearchQuery(text, types, slots, None, order, tuple(langs or ()), size, after)
+        words = text if text and not text.isspace() else None  # an empty search box lists all
+        query = SearchQuery(words, types, slots, None, order, tuple(langs or ()), size, after)
         result = self._catalog.search.search(query, visible)
         cursors = tuple(self._cursors.write(cursor) for cursor in result.cursors)
         return Found(Page(result.hits, cursors, result.has_next, page.after is not None, result.total), result)

@@ -86,7 +86,7 @@ class _Worker:
         self.calls, theirs = Pipe()
         life, self._life = os.pipe()
         fds = (theirs.fileno(), life)
-        command = [sys.executable, "-c", _BOOT, *map(str, fds), *first_imports]
+        command = [sys.executable, "-P", "-c", _BOOT, *map(str, fds), *first_imports]
         try:
             self.process = subprocess.Popen(command, pass_fds=fds, stdin=subprocess.DEVNULL)
         except BaseException:

@@ -12,7 +12,7 @@ import json
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, TypeVar
 
@@ -36,9 +36,10 @@ from graphql import (
     is_leaf_type,
     is_required_argument,
 )
-from law.meshes import KEYS, TITLES, Doc, Event
+from law.meshes import KEYS, TITLES, Doc, Pair
 from samples import BASE
 
+from fairmesh.catalog.document import TYPE
 from fairmesh.catalog.model import CLASSIFICATION, Subject
 from fairmesh.catalog.rdf import NamedNode, load
 
@@ -48,6 +49,7 @@ DEPTH = 7
 
 PREFIXES = ("dcat", "dprod", "dct", "fm", "prov", "csvw", "skos")
 FORMS = ("text/turtle", "text/html", "application/ld+json", "application/n-triples", "application/rdf+xml", "*/*")
+NOWHERE = "https://ext.example/Never"
 OUTSIDE = ("https://ext.example/lake", "https://ext.example/never", "https://creativecommons.org/licenses/by/4.0/")
 ABSENT = ("nowhere.x", "nowhere.x/data", "term/never", "domain/people", "team/people", "contact/people", "domain/web")
 WORDS = ("pay", "orders", "custmer", "people team", "o", "row", "ledger", "payrol", "lake", "inner", "lowest", "said")
@@ -79,29 +81,36 @@ def graphql(query: str, variables: dict[str, Any]) -> Request:
 
 @dataclass
 class Known:
-    """Values worth asking about: nodes seen, hidden, absent and outside, and what answers held."""
+    """Values worth asking about: nodes that are seen, hidden, absent and outside, and what answers held."""
 
+    shown: list[str]
+    """Nodes of documents that the subject sees; drawn as often as all others together."""
     nodes: list[str]
+    keys: list[str]
+    """Of products that the subject sees."""
+    own: tuple[str, ...]
+    """Domains the subject may write in."""
     predicates: list[str]
     types: list[str]
-    documents: list[str]
+    documents: list[Doc]
     cursors: list[str] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, history: Sequence[Event], documents: Sequence[bytes], random: Random) -> Known:
-        """From all of a mesh's documents, hidden ones too."""
-        nodes = {*(BASE + path for path in (*KEYS, *ABSENT)), *OUTSIDE}
-        predicates, types = set(), set()
-        for document in documents:
-            for t in load(document):
-                predicates.add(t.predicate.value)
-                nodes.add(t.subject.value)
-                if isinstance(t.object, NamedNode):
-                    (types if t.predicate.value.endswith("#type") else nodes).add(t.object.value)
-        drafts = [event for event in history if isinstance(event, Doc)]
-        return cls(sorted(nodes), sorted(predicates), sorted(types), [d.text().decode() for d in drafts])
+    def of(cls, pair: Pair, subject: Subject) -> Known:
+        shown, nodes = ({n for d in mesh.documents() for n in _nodes(d)} for mesh in (pair.less, pair.whole))
+        said = [t for document in pair.whole.documents() for t in load(document)]
+        return cls(
+            sorted(shown) or [BASE], sorted(nodes | {*(BASE + path for path in (*KEYS, *ABSENT)), *OUTSIDE}),
+            [p.key for p in pair.less.registry.live()], subject.domains,
+            sorted({TYPE, *(t.predicate.value for t in said)}),
+            sorted({NOWHERE, *(t.object.value for t in said if t.predicate.value == TYPE)}),
+            [event for event in pair.history if isinstance(event, Doc)],
+        )  # fmt: skip
+
+    def node(self, random: Random) -> str:
+        return random.choice(random.choice((self.shown, self.nodes)))
 
     def learn(self, body: object) -> None:
         """Keep the cursors and ids of an answer."""
@@ -118,6 +127,13 @@ class Known:
         elif isinstance(body, list):
             for value in body:
                 self.learn(value)
+
+
+def _nodes(document: bytes) -> Iterator[str]:
+    for t in load(document):
+        yield t.subject.value
+        if isinstance(t.object, NamedNode) and t.predicate.value != TYPE:
+            yield t.object.value
 
 
 def opaque(letter: str, iri: str) -> str:
@@ -161,12 +177,13 @@ class Writer:
 
     def _operation(self, random: Random, known: Known, root: GraphQLObjectType, field: str | None) -> Request:
         again = [one for one in self._earlier if one.root == (field or root.name)]
-        if len(again) < 10 or random.random() < 0.5:
-            template = _Operation(self, random, known).write(root, field)
+        if len(again) < 10 or random.random() < 0.35:
+            values = Values(random, known, writing=field == "register")
+            template = _Operation(self, random, values).write(root, field)
             self._earlier.append(template)
         else:
             template = random.choice(again)
-        values = Values(random, known)
+        values = Values(random, known, writing=field == "register")
         return graphql(template.text, {name: values.draw(of, kind) for name, of, kind in template.variables})
 
     @property
@@ -198,9 +215,8 @@ class Writer:
 
 
 class _Operation:
-    def __init__(self, writer: Writer, random: Random, known: Known) -> None:
-        self.writer, self.random, self.known = writer, random, known
-        self.values = Values(random, known)
+    def __init__(self, writer: Writer, random: Random, values: Values) -> None:
+        self.writer, self.random, self.values = writer, random, values
         self.number = 0
         self.fragments: list[str] = []
         self.variables: list[tuple[str, str, GraphQLInputType]] = []
@@ -250,7 +266,8 @@ class _Operation:
     def some(self, kind: GraphQLObjectType | GraphQLInterfaceType, depth: int, *, alias: bool) -> list[str]:
         """A selection of a type's fields: most of its leaves, and fewer of the others the deeper it goes."""
         leaves = [n for n, f in kind.fields.items() if is_leaf_type(get_named_type(f.type))]
-        chosen = [name for name in leaves if self.random.random() < (0.4 if kind.fields[name].args else 0.6)]
+        asked = self.writer.asked
+        chosen = [name for name in leaves if self.random.random() < (0.5 if asked[kind.name, name] else 0.9)]
         inner = [name for name in kind.fields if name not in leaves]
         if inner and depth < DEPTH:
             thin = kind.name.endswith(("Connection", "Edge"))  # what they list is what they are for
@@ -294,6 +311,8 @@ class _Operation:
 SIZES = ("first", "size", "last")
 """Arguments that are always given: the defaults would make operations too costly."""
 
+CURSORS = ("after", "before")
+
 EXCLUSIVE = (("first", "last"), ("after", "last"), ("key", "iri"))
 """Arguments of which a field takes one: both are refused, which is worth asking now and then only."""
 
@@ -316,8 +335,8 @@ class Values:
 
     SCALARS = ("IRI", "ID", "String", "Int", "Float", "Boolean", "DateTime", "LanguageTag")
 
-    def __init__(self, random: Random, known: Known) -> None:
-        self.random, self.known = random, known
+    def __init__(self, random: Random, known: Known, *, writing: bool = False) -> None:
+        self.random, self.known, self.writing = random, known, writing
 
     def one(self, *choices: Sequence[T]) -> T:
         return self.random.choice(self.random.choice([c for c in choices if c]))
@@ -326,8 +345,8 @@ class Values:
         """A value as JSON has it."""
         if isinstance(kind, GraphQLNonNull):
             return self.draw(name, kind.of_type, depth)
-        if name not in SIZES and self.random.random() < 0.03 and depth == 0:
-            return self.bad(name, kind)
+        if name in CURSORS and not self.known.cursors:
+            return None
         if isinstance(kind, GraphQLList):
             return [self.draw(name, kind.of_type, depth + 1) for _ in range(self.random.choice((0, 1, 1, 1, 2, 3)))]
         if isinstance(kind, GraphQLInputObjectType):
@@ -337,9 +356,6 @@ class Values:
         assert kind.name in self.SCALARS, f"no values are known for the scalar {kind.name}: add them to law/asking.py"
         draw: Callable[[str], Any] = getattr(self, kind.name.lower())
         return draw(name)
-
-    def bad(self, name: str, kind: GraphQLInputType) -> Any:
-        return [] if isinstance(kind, GraphQLList) else self.draw(name, kind, 1)
 
     def object(self, kind: GraphQLInputObjectType, depth: int) -> dict[str, Any]:
         if kind.is_one_of:
@@ -358,24 +374,27 @@ class Values:
         if "ypes" in name or name == "target":
             return self.one(known.types)
         if name in ("in", "descendantsOf"):
-            return self.one([n for n in known.nodes if "/id/" in n], [CLASSIFICATION + "restricted"])
-        return self.one(known.nodes, known.nodes, known.types, known.predicates)
+            return self.one([known.node(self.random)], [CLASSIFICATION + "restricted", CLASSIFICATION + "public"])
+        return self.one([known.node(self.random)] * 3, known.types, known.predicates)
 
     def id(self, name: str) -> str:
-        made = [opaque(self.random.choice("rrrros"), self.random.choice(self.known.nodes))]
-        return self.one(made, made, self.known.ids, ["AAAA", ""])
+        made = [opaque(self.random.choice("rrrros"), self.known.node(self.random))]
+        return "AAAA" if self.random.random() < 0.05 else self.one(made, self.known.ids, self.known.ids)
 
     def string(self, name: str) -> str:
         known = self.known
-        if name in ("after", "before"):
-            return self.one(known.cursors, ["AAAA", "W10", "ZjE"])
+        if name in CURSORS:
+            return "AAAA" if self.random.random() < 0.05 or not known.cursors else self.random.choice(known.cursors)
         if name == "key":
-            return self.one(KEYS, ["nowhere.x", "x"])
+            return self.key()
         if name == "prefix":
             return self.one(PREFIXES, [BASE, "S", "people"])
         if name == "content":
             return self.document()
-        return self.one(WORDS, TITLES, KEYS, [self.random.choice(known.nodes)])
+        return self.one(WORDS, TITLES, KEYS, [known.node(self.random)])
+
+    def key(self) -> str:
+        return self.one(self.known.keys, self.known.keys, [*KEYS, "people.new", "nowhere.x"])
 
     def int(self, name: str) -> int:
         if name == "depth":
@@ -384,7 +403,7 @@ class Values:
             return self.random.choice((0, 1, 2, 3, 50, 200))
         if name == "ifRevision":
             return self.random.choice((0, 1, 2))
-        return self.random.choice((0, 1, 1, 2, 2, 3, 4) if name in SIZES else (0, 1, 1, 2, 3))
+        return self.random.choice((0, 1, 2, 2, 3, 4, 9) if name in SIZES else (0, 1, 1, 2, 3))
 
     def float(self, name: str) -> float:
         return self.random.choice((-1.0, 0.0, 1.5, 7.0))
@@ -399,25 +418,34 @@ class Values:
         return self.one(["en", "de", "fr", "de-AT"])
 
     def document(self) -> str:
-        """A document to submit: one of the mesh, hidden ones too, or one that refers to anything."""
+        """A document to submit: one of the mesh, hidden ones too, or one that refers to anything.
+
+        When it is to be stored, none of a product that the subject may change: see the law's docstring.
+        """
         random = self.random
         if random.random() < 0.1:
             return self.one(["<x> a", "", "{}"])
-        if random.random() < 0.3:
-            return self.one(self.known.documents)
-        key = random.choice((*KEYS, "people.new", "sales.new"))
-        domain, extra = key.split(".")[0], []
-        for node in random.choices([n for n in self.known.nodes if " " not in n], k=3):
-            extra.append(random.choice((
-                f"<{key}> <http://purl.org/dc/terms/relation> <{node}> .",
-                f"<{key}> <http://purl.org/dc/terms/subject> <{node}> .",
-                f"<{key}> <https://ekgf.github.io/dprod/inputDataset> <{node}> .",
-                f"<{key}/data> <http://www.w3.org/ns/prov#wasDerivedFrom> <{node}> .",
-                f"<{key}/data/column/id> <http://www.w3.org/ns/prov#wasDerivedFrom> <{node}> .",
-                f'<{node}> <http://purl.org/dc/terms/title> "mine" .',
-            )))  # fmt: skip
+        docs = [doc for doc in self.known.documents if not self._stored(doc.key)]
+        if docs and random.random() < 0.3:
+            return random.choice(docs).text().decode()
+        key = random.choice([*(k for k in KEYS if not self._stored(k)), *(f"{d}.new" for d in self.known.own), "web.new"])
+        domain = key.split(".")[0]
         doc = Doc(key, random.choice(("public", "internal")), title=random.choice(TITLES), owner=random.choice((domain, "ops")))
-        return doc.text().decode() + "\n" + "\n".join(extra)
+        return "\n".join([doc.text().decode(), *(self._reference(key) for _ in range(3))])
+
+    def _stored(self, key: str) -> bool:
+        return self.writing and key.split(".")[0] in self.known.own and key in KEYS
+
+    def _reference(self, key: str) -> str:
+        node = self.known.node(self.random)
+        return self.random.choice((
+            f"<{key}> <http://purl.org/dc/terms/relation> <{node}> .",
+            f"<{key}> <http://purl.org/dc/terms/subject> <{node}> .",
+            f"<{key}> <https://ekgf.github.io/dprod/inputDataset> <{node}> .",
+            f"<{key}/data> <http://www.w3.org/ns/prov#wasDerivedFrom> <{node}> .",
+            f"<{key}/data/column/id> <http://www.w3.org/ns/prov#wasDerivedFrom> <{node}> .",
+            f'<{node}> <http://purl.org/dc/terms/title> "mine" .',
+        ))  # fmt: skip
 
 
 # -- HTTP -------------------------------------------------------------------------------------------------------------
@@ -426,51 +454,62 @@ class Values:
 class Walker:
     """Draws requests for every path of the service but GraphQL."""
 
-    def __init__(self, random: Random, known: Known, subject: Subject) -> None:
-        self.random, self.known, self.subject = random, known, subject
+    def __init__(self, random: Random, known: Known) -> None:
+        self.random, self.known = random, known
         self.values = Values(random, known)
 
-    def __iter__(self) -> Iterator[Request]:
-        while True:
-            yield self.random.choice((self.product, self.product, self.node, self.node, self.vocabulary,
-                                      self.register, self.register, self.batch, self.other, self.retire))()  # fmt: skip
+    def read(self) -> Request:
+        """A request that changes nothing; dry runs are among them."""
+        return self.random.choice((
+            self.product, self.product, self.product, self.node, self.node, self.vocabulary, self.other,
+            self.register, self.register, self.batch,
+        ))()  # fmt: skip
 
-    def headers(self) -> list[tuple[str, str]]:
-        random = self.random
-        found = [("accept", random.choice((*FORMS, "image/png", "text/html;q=0.5, text/turtle;q=0.4")))]
-        if random.random() < 0.5:
-            found.append(("if-none-match", self.values.one(self.known.tags, ['"1-turtle-00"', "*", 'W/"x"'])))
-        return found
+    def write(self) -> Request:
+        """A request that changes the mesh if the subject may."""
+        self.values.writing = True
+        try:
+            drawn = self.random.choice((self.retire, self.register, self.batch))()
+        finally:
+            self.values.writing = False
+        return replace(drawn, path=drawn.path.partition("?")[0])
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        accept = ("accept", self.random.choice((*FORMS, "image/png", "text/html;q=0.5, text/turtle;q=0.4")))
+        if self.random.random() < 0.5:
+            return (accept,)
+        return accept, ("if-none-match", self.values.one(self.known.tags, self.known.tags, ['"1-turtle-00"', "*"]))
 
     def product(self) -> Request:
-        key = self.values.one(KEYS, KEYS, ["nowhere.x", "people.new", "..", "%00", "people.b/data"])
-        return Request("GET", f"/products/{key}", tuple(self.headers()))
+        key = self.values.key() if self.random.random() < 0.9 else self.random.choice(("..", "%00", "people.b/data"))
+        return Request("GET", f"/products/{key}", self.headers())
 
     def node(self) -> Request:
-        inside = [n.removeprefix(BASE) for n in self.known.nodes if n.startswith(BASE)]
-        path = self.values.one(inside, [i.replace("/", "%2F") for i in inside], ["", "x y", "people.b#x"])
-        return Request("GET", f"/id/{path}", tuple(self.headers()))
+        inside = self.known.node(self.random).removeprefix(BASE)
+        path = self.values.one([inside] * 3, [inside.replace("/", "%2F")], ["", "x y", "people.b#x"])
+        return Request("GET", f"/id/{path}", self.headers())
 
     def vocabulary(self) -> Request:
-        return Request("GET", self.random.choice(("/ns", "/ns/tag", "/ns/classification", "/ns/nothing")), tuple(self.headers()))
+        path = self.random.choice(("/ns", "/ns/tag", "/ns/classification", "/ns/nothing"))
+        return Request("GET", path, self.headers())
 
     def other(self) -> Request:
-        return Request("GET", self.random.choice(("/", "/livez", "/readyz", "/portal/style.css", "/graphql?query={__typename}", "/nothing")))
+        paths = ("/", "/livez", "/readyz", "/portal/style.css", "/graphql?query={__typename}", "/nothing")
+        return Request("GET", self.random.choice(paths))
 
     def register(self) -> Request:
         headers = [("content-type", "text/turtle")]
         if self.random.random() < 0.3:
-            headers.append(("if-match", self.values.one(['"1"', "2", "*"], self.known.tags)))
+            headers.append(("if-match", self.values.one(['"1"', "2"], self.known.tags)))
         elif self.random.random() < 0.2:
             headers.append(("if-none-match", "*"))
         return Request("POST", "/products?dry_run=true", tuple(headers), self.values.document().encode())
 
     def batch(self) -> Request:
         documents = [{"media_type": "text/turtle", "content": self.values.document()} for _ in range(3)]
-        return Request("POST", "/products:batch?dry_run=true", (("content-type", "application/json"),), json.dumps(documents).encode())
+        headers = (("content-type", "application/json"),)
+        return Request("POST", "/products:batch?dry_run=true", headers, json.dumps(documents).encode())
 
     def retire(self) -> Request:
-        key = self.values.one(KEYS, ["nowhere.x"])
-        if key.split(".")[0] in self.subject.domains:  # it might be allowed, and change the mesh
-            key = "nowhere.x"
-        return Request("DELETE", f"/products/{key}", (("if-match", self.values.one(["*", '"1"'], self.known.tags)),))
+        headers = (("if-match", self.values.one(["*", '"1"'], self.known.tags)),)
+        return Request("DELETE", f"/products/{self.values.key()}", headers)

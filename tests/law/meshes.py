@@ -259,6 +259,11 @@ class Mesh(meshes.Mesh):
         self._applied = self.journal.head()[0]
 
 
+    def documents(self) -> list[bytes]:
+        """All there ever was."""
+        return [entry.draft.document for entry in self.journal.all]  # type: ignore[attr-defined]
+
+
 @functools.cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(2)
@@ -353,8 +358,7 @@ class Pair:
     @property
     def differs(self) -> bool:
         """Whether anything at all was hidden."""
-        documents = [[e.draft.document for e in m.journal.all] for m in (self.whole, self.less)]  # type: ignore[attr-defined]
-        return documents[0] != documents[1]
+        return self.whole.documents() != self.less.documents()
 
 
 def make_pair(access: Access, validator: Validator, history: Sequence[Event], subject: Subject) -> Pair:

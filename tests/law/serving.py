@@ -45,9 +45,7 @@ class Answer:
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
 
-    def json(self) -> Any:
-        return json.loads(self.body)
-
+    @property
     def tag(self) -> str | None:
         return next((value.decode() for name, value in self.headers if name.lower() == b"etag"), None)
 
@@ -104,29 +102,17 @@ class Court:
         """Of the whole mesh and of the other."""
         return self.whole.ask(request, self._known[name]), self.less.ask(request, self._known[name])
 
-    def schema(self, mesh: Mesh) -> GraphQLSchema:
+    def schema(self) -> GraphQLSchema:
         """The schema as the service publishes it."""
-        self.whole.show(mesh)
-        query = get_introspection_query(one_of=True)
-        body = json.dumps({"query": query}).encode()
-        answer = self.whole.ask(Request("POST", "/graphql", (("content-type", "application/json"),), body), None)
-        return build_client_schema(answer.json()["data"])
-
-    def smallest(self, request: Request, name: str) -> Request:
-        """A request of which nothing can be left out without the answers becoming the same."""
-        found = True
-        while found:
-            found = False
-            for smaller in shrunk(request):
-                one, other = self.answers(smaller, name)
-                if one != other and one.status == other.status == 200:
-                    request, found = smaller, True
-                    break
-        return request
+        body = json.dumps({"query": get_introspection_query(one_of=True)}).encode()
+        headers = (("content-type", "application/json"),)
+        answer = self.whole.ask(Request("POST", "/graphql", headers, body), None)
+        return build_client_schema(json.loads(answer.body)["data"])
 
 
 @contextmanager
-def court(folder: Path) -> Iterator[Court]:
+def open_court(folder: Path) -> Iterator[Court]:
+    """`folder` holds the tokens."""
     with asyncio.Runner() as runner:
         made = Court(folder, runner)
         try:

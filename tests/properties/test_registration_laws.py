@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from samples import BASE, PREFIXES, STEWARD, producer, product, register
 
 from fairmesh.catalog import Catalog, Settings, document, rdf
-from fairmesh.catalog.errors import FairmeshError, InvalidDocument, ParseError, TooLarge, UnsupportedMedia
+from fairmesh.catalog.errors import FairmeshError, Forbidden, InvalidDocument, ParseError, TooLarge, UnsupportedMedia
 from fairmesh.catalog.graph import VOCABULARY
 from fairmesh.catalog.model import Outcome, Submission
 from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
@@ -252,6 +252,14 @@ def test_a_document_speaks_for_its_own_nodes_only(code: str, text: str) -> None:
 
 def test_two_classifications_count_as_restricted() -> None:
     assert read(GOOD.replace("c:internal", "c:internal, c:public")).access.classification == "restricted"
+
+
+def test_a_refusal_does_not_tell_whether_the_product_exists(mesh: Catalog) -> None:
+    register(mesh, product("people.there", classification="restricted"), subject=producer("people"))
+    there, absent = submit(mesh, product("people.there"), product("people.absent"))
+    assert isinstance(there.error, Forbidden)
+    assert there.decision == absent.decision
+    assert str(there.error).replace("there", "absent") == str(absent.error)
 
 
 # -- what goes in comes out -------------------------------------------------------------------------------------------
