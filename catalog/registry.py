@@ -222,7 +222,7 @@ class Registry:
 class Sight:
     """What one reader may see: of products by what they are granted, of nodes by what is said of them.
 
-    `match` gives the statements about a subject in a product's graph.
+    `match` gives the statements about a subject, or naming an object, in a product's graph.
     """
 
     def __init__(self, registry: Registry, grants: Grants, match: _Match) -> None:
@@ -230,6 +230,7 @@ class Sight:
         self._grants = grants
         self._match = match
         self._described: dict[str, bool] = {}
+        self._naming: dict[str, bool] = {}
 
     def granted(self, product: Product, need: Need) -> bool:
         row = product.key_id
@@ -245,9 +246,9 @@ class Sight:
         """Whether a node may be named.
 
         IRIs from outside the mesh and shared ones always; a product's when the reader may discover it; nodes of a
-        product when they are granted and a visible statement of its document is about them. A statement that names a
-        node which fails this is not visible, so that one hidden node may take others with it; nodes that describe
-        each other in a circle stay.
+        product when they are granted and a visible statement of its document names them or is about them. A statement
+        that names a node which fails this is not visible, so that one hidden node may take others with it; nodes that
+        describe each other in a circle stay.
         """
         by = self._describer(iri)
         return by if isinstance(by, bool) else self._stands(iri, by)
@@ -260,7 +261,17 @@ class Sight:
         product = registry.holder(iri)
         if product is None or not self.granted(product, registry.node_need(product, iri)):
             return False
-        return iri == product.iri or product
+        return iri == product.iri or self._named(iri, product) or product
+
+    def _named(self, iri: str, product: Product) -> bool:
+        """Whether the product's own document names the node in a granted statement, describing it or not."""
+        if iri not in self._naming:
+            need_of = self._registry.statement_need
+            self._naming[iri] = any(
+                self.granted(product, need_of(product, t.subject.value, t.predicate.value, iri))
+                for t, _ in self._match(None, obj=iri, graph=product.iri)
+            )
+        return self._naming[iri]
 
     def _stands(self, iri: str, product: Product) -> bool:
         known = self._described
@@ -289,7 +300,7 @@ class Sight:
 
 
 class _Match(Protocol):
-    def __call__(self, subject: str, *, graph: str) -> Iterator[tuple[Triple, str]]: ...
+    def __call__(self, subject: str | None, *, obj: str | None = None, graph: str) -> Iterator[tuple[Triple, str]]: ...
 
 
 _Counts = Counter[tuple[int, Need]]

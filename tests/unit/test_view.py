@@ -132,13 +132,22 @@ def test_facets_name_no_hidden_node(mesh: Mesh) -> None:
 
 
 def test_a_node_that_only_leads_to_hidden_ones_is_not_there(mesh: Mesh) -> None:
-    extra = "<web.a> dcat:qualifiedRelation <web.a/one> . <web.a/one> dct:relation <web.a/two> ."
-    extra += f"<web.a/two> dct:relation <{SECRET}/data> . <web.a> dct:relation <web.a/round> ."
-    extra += "<web.a/round> dct:relation <web.a/trip> . <web.a/trip> dct:relation <web.a/round> ."
+    extra = f"<web.a/alone> dct:relation <{SECRET}/data> . <web.a/before> dct:relation <{SECRET}/data>, <web.a> ."
     mesh.load([secret(), product("web.a", extra=extra)])
     for subject, there in ((ANALYST, False), (STEWARD, True)):
         with mesh.reading(subject) as view:
-            assert [view.exists(BASE + "web.a/" + n) for n in ("one", "two", "round")] == [there, there, True]
+            assert [view.exists(BASE + "web.a/" + n) for n in ("alone", "before")] == [there, True]
+
+
+def test_a_node_its_own_document_names_is_there_described_or_not(mesh: Mesh) -> None:
+    extra = "<web.a> dct:relation [], <web.a/one> . <web.a/one> dct:relation <web.a/two> ."
+    extra += f"<web.a/two> dct:relation <{SECRET}/data> ."
+    mesh.load([secret(), product("web.a", extra=extra)])
+    for subject, leads in ((ANALYST, 0), (STEWARD, 1)):
+        with mesh.reading(subject) as view:
+            assert all(view.exists(BASE + "web.a/" + n) for n in ("one", "two"))
+            kept = [t for t in view.statements(BASE + "web.a") if t.predicate.value.endswith("relation")]
+            assert len(kept) == 3 + leads
 
 
 def test_whoever_may_discover_a_product_finds_its_contact(mesh: Mesh) -> None:
