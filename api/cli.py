@@ -50,7 +50,8 @@ answers over GraphQL.
 _EXITS = """\
 exit codes:
   0  all is well
-  1  refused by findings: a rule, or the form of a document; also: nothing found, a journal that was altered
+  1  refused by findings: a rule, or the form of a document; also: nothing has the name that was given, a journal that
+     was altered. A search without a hit is no failure: 0
   2  wrong usage, or input nobody can read: a directory, an empty file, what does not parse, a port in use
   3  denied: the policy says no, or the token is not known
   4  conflict: another revision is current, or the key belongs to another product
@@ -328,11 +329,15 @@ def _token_create(options: argparse.Namespace) -> int:
     subject = Subject(
         options.subject, "service", tuple(options.role), tuple(options.team), tuple(options.domain), options.clearance
     )
-    tokens = Tokens.open(Settings.read({"data": options.data}).data)
+    data = Settings.read({"data": options.data}).data
+    made = not data.is_dir()
+    tokens = Tokens.open(data)
     try:
         print(tokens.create(subject))
     finally:
         tokens.close()
+    if made:
+        Terminal(sys.stderr, os.environ).line(f"note: there was no data directory {data}; it was made")
     return OK
 
 

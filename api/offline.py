@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from fairmesh.api.submissions import Document
 from fairmesh.api.verdicts import Verdict
-from fairmesh.catalog import rdf
 from fairmesh.catalog.config import Settings
-from fairmesh.catalog.document import read
-from fairmesh.catalog.errors import FairmeshError, InputError, WorkerFailed
+from fairmesh.catalog.errors import FairmeshError
 from fairmesh.catalog.governance import RuleSet, Validator
-from fairmesh.catalog.model import Report
-from fairmesh.catalog.workers import Pool
-
-_PARSE_TIMEOUT = 20.0
+from fairmesh.catalog.intake import Intake, with_lines
 
 
 class Checker:
@@ -26,8 +20,7 @@ class Checker:
 
     def __init__(self, settings: Settings, rules: RuleSet, size: int) -> None:
         self._settings = settings
-        self._limits = rdf.Limits(settings.max_bytes, settings.max_depth, settings.max_quads)
-        self._parsers = Pool(size)
+        self._intake = Intake(settings, size)
         self._validator = Validator(rules, size)
         self._size = size
 
@@ -40,7 +33,7 @@ class Checker:
         try:
             yield checker
         finally:
-            checker._parsers.close()
+            checker._intake.close()
             checker._validator.close()
 
     def check(self, documents: Sequence[Document], done: Callable[[int], None]) -> list[Verdict]:
@@ -60,27 +53,10 @@ class Checker:
 
     def _judge(self, given: Document) -> Verdict:
         base, content = self._settings.iri_base, given.content
-        try:
-            document = self._parsers.call(read, content, given.media_type, base, self._limits, timeout=_PARSE_TIMEOUT)
-        except WorkerFailed as error:
-            raise InputError(
-                f"the document could not be read: {error.message}",
-                remedy="Nest it less deeply, or send it as N-Triples",
-            ) from error
+        document = self._intake.document(content, given.media_type)
         report = self._validator.validate(
             document.nquads, b"", product=document.product, domain=document.access.domain, own=document.own,
             iri_base=base, now=datetime.now(UTC), offline=True,
         )  # fmt: skip
-        placed = _with_lines(report, content, document.media_type, base)
+        placed = with_lines(report, content, document.media_type, base)
         return Verdict.judged(given.file, document.key, placed, record=given.record)
-
-
-def _with_lines(report: Report, content: bytes, media_type: str, iri_base: str) -> Report:
-    if not report.findings:
-        return report
-    places = rdf.Positions(content, media_type, iri_base)
-    found = []
-    for finding in report.findings:
-        line, column = places.find(finding.focus, finding.path) or (None, None)
-        found.append(replace(finding, line=line, column=column))
-    return replace(report, findings=tuple(found))

@@ -36,14 +36,33 @@ def status_of(error: Exception) -> int:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
+_REMEDY = {
+    400: "Correct the request",
+    401: "Send a token that is known: Authorization: Bearer fm_...",
+    403: "Ask the domain's team, or use a token with the role and the domain it takes",
+    404: "Check the address",
+    405: "Use a method of the Allow header",
+    406: "Accept one of these types, or send no Accept header",
+    409: "Read what is stored, then change the request",
+    410: "Look for another product; registering its document again brings it back",
+    412: "Read the product again, then retry with its current ETag",
+    413: "Send less at once",
+    415: "Send one of the types this path reads",
+    422: "See the findings: each names its remedy",
+    428: "Send If-Match with the product's current ETag, or * for whichever is current",
+    503: "Try again in a few seconds",
+}
+"""What to do where the error itself does not say."""
+
+
 def problem(status: int, code: str, detail: str, remedy: str = "", **members: object) -> dict[str, Any]:
-    """A problem document. Extension members that are None are left out."""
+    """A problem document. Without a remedy it has the one of its status. Members that are None are left out."""
     found = {
         "type": PROBLEM + code,
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
-        "remedy": remedy,
+        "remedy": remedy or _REMEDY.get(status, "Report it: the service's log has the details"),
         "code": code,
     }
     return found | {name: value for name, value in members.items() if value is not None}
@@ -101,12 +120,13 @@ def decision_json(decision: model.Decision) -> dict[str, Any]:
     }
 
 
-def outcome_json(outcome: model.Outcome) -> dict[str, Any]:
+def outcome_json(outcome: model.Outcome, *, dry_run: bool) -> dict[str, Any]:
     """What became of one document: `{status, key, product, change, revision, changes, report, problem}`.
 
-    `change` is created, updated, unchanged or null; `problem` says why when null.
+    `change` is created, updated, unchanged or null; `problem` says why when null. `status` is 201 for what was
+    created; a dry run creates nothing, so 200.
     """
-    done = 201 if outcome.change == "created" else 200
+    done = 201 if outcome.change == "created" and not dry_run else 200
     fault: Mapping[str, Any] | None = None
     if isinstance(outcome.error, errors.FairmeshError):
         fault = problem_of(outcome.error)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from urllib.parse import quote
 
 import orjson
@@ -28,7 +29,11 @@ HTML = "text/html"
 READABLE = (rdf.TURTLE, HTML, rdf.JSON_LD, rdf.N_TRIPLES, rdf.RDF_XML)
 """What a product or node can be had as; the first when the client does not care."""
 
-_REVISION = re.compile(r'"?(\d{1,9})"?|"(\d{1,9})-[a-z-]+-[0-9a-f]+"')
+_REVISION = re.compile(r'"?(\d{1,9})"?')
+_ETAG = re.compile(r'"\d{1,9}-([a-z-]+)-[0-9a-f]+"')
+_TAGGED = {kind.partition("/")[2].replace("+", "-"): kind for kind in READABLE}
+"""Media types by their name in an ETag."""
+
 _UNAVAILABLE = (errors.PolicyUnavailable, errors.StorageUnavailable, errors.WorkerFailed)
 
 
@@ -40,17 +45,15 @@ class Products:
     async def register(self, request: Request) -> Response:
         """Register the document in the body; 201 created, 200 updated or unchanged (or a dry run that would do)."""
         dry_run = flag(options(request, "dry_run"), "dry_run")
-        expected = _expected(request)
+        condition = _condition(request)
         content = await read_body(request, self._service.body_limit)
-        submission = Submission(content, media_type(request) or None, expected)
-        outcome = (await run_in_threadpool(lambda: self._register(request, [submission], dry_run)))[0]
-        if outcome.error is not None:
-            raise outcome.error
+        submission = Submission(content, media_type(request) or None)
+        outcome = await run_in_threadpool(lambda: self._register_one(request, submission, condition, dry_run))
         headers = {"Fairmesh-Revision": _token([outcome])}
         created = outcome.change == "created" and not dry_run
         if created:
             headers["Location"] = "/products/" + quote(outcome.key or "", safe="")
-        return json_response(outcome_json(outcome), 201 if created else 200, headers=headers)
+        return json_response(outcome_json(outcome, dry_run=dry_run), 201 if created else 200, headers=headers)
 
     async def register_batch(self, request: Request) -> Response:
         """Register many documents in one commit: a result for each, in order, the good ones standing."""
@@ -72,8 +75,31 @@ class Products:
         first = next((o.error for o in outcomes if o.error is not None), None)
         if isinstance(first, _UNAVAILABLE) and all(isinstance(o.error, _UNAVAILABLE) for o in outcomes):
             raise first
-        results = [outcome_json(outcome) for outcome in outcomes]
+        results = [outcome_json(outcome, dry_run=dry_run) for outcome in outcomes]
         return json_response({"results": results}, headers={"Fairmesh-Revision": _token(outcomes)})
+
+    def _register_one(
+        self, request: Request, submission: Submission, condition: int | str | None, dry_run: bool
+    ) -> Outcome:
+        """Raises what the document was refused for."""
+        expected = condition
+        if isinstance(expected, str):
+            # which product is meant, only the document says: a dry run reads it
+            meant = _done(self._register(request, [submission], True)[0])
+            with self._catalog.view(self._service.subject(request), channel=CHANNEL) as view:
+                product = view.product(iri=meant.product)
+                if product is None:
+                    raise errors.StaleRevision(f"there is no product {meant.key!r} here for you yet")
+                self._agree(view, product, expected)
+                expected = product.revision
+        return _done(self._register(request, [replace(submission, if_revision=expected)], dry_run)[0])
+
+    def _agree(self, view: View, product: ProductInfo, match: str) -> None:
+        """Raises `StaleRevision` unless `match` is `*` or the ETag the reader would be given now."""
+        tag = _ETAG.fullmatch(match)
+        kind = _TAGGED.get(tag[1]) if tag is not None else None
+        if match != "*" and (kind is None or self._shown(view, product, kind)[1] != match):
+            raise errors.StaleRevision(f"{match[:80]} is not the product's current ETag")
 
     def _register(self, request: Request, submissions: list[Submission], dry_run: bool) -> list[Outcome]:
         subject = self._service.subject(request)
@@ -92,40 +118,49 @@ class Products:
     def _read(self, request: Request, key: str, kind: str) -> Response:
         subject = self._service.subject(request)
         with self._catalog.view(subject, channel=CHANNEL) as view:
-            product = self._find(view, key)
-            if kind == HTML:  # the page also shows what others say of the product, so the page itself is the tag
-                body = node_page(view, product.iri, self._catalog.iri_base)
-                headers = {"ETag": f'"{product.revision}-html-{hashlib.sha256(body).hexdigest()[:32]}"'}
-            else:
-                body = view.rdf(product.iri, kind)
-                headers = {"ETag": view.etag(product.iri, kind)}
+            body, etag = self._shown(view, self._find(view, key), kind)
+        headers = {"ETag": etag}
         if _matches(request.headers.get("if-none-match"), headers["ETag"]):
             return Response(status_code=304, headers=headers)
         return Response(body, headers=headers, media_type=kind)
 
+    def _shown(self, view: View, product: ProductInfo, kind: str) -> tuple[bytes, str]:
+        """A representation and its ETag."""
+        if kind != HTML:
+            return view.rdf(product.iri, kind), view.etag(product.iri, kind)
+        # the page also shows what others say of the product, so the page itself is the tag
+        body = node_page(view, product.iri, self._catalog.iri_base)
+        return body, f'"{product.revision}-html-{hashlib.sha256(body).hexdigest()[:32]}"'
+
     async def _retire(self, request: Request) -> Response:
-        """Leave a tombstone. `If-Match` names the revision that is meant (`*`: whichever is current)."""
+        """Leave a tombstone. `If-Match` names the revision that is meant (`*`: whichever is current).
+
+        `replaced_by` is the key or the IRI of the product that takes over.
+        """
         asked = options(request, "reason", "replaced_by", "force")
         force = flag(asked, "force")
         match = request.headers.get("if-match")
         if match is None:
             raise HTTPException(428, "If-Match must name the revision that is retired; read the product to learn it")
-        revision = None if match.strip() == "*" else _revision(match)
+        condition = _match(match)
         await read_body(request, 0)
 
         def work() -> int:
             subject = self._service.subject(request)
             with self._catalog.view(subject, channel=CHANNEL) as view:
-                iri = self._find(view, request.path_params["key"]).iri
+                product = self._find(view, request.path_params["key"])
+                if isinstance(condition, str):
+                    self._agree(view, product, condition)
+                successor = _successor(view, asked)
             return self._catalog.retire(
                 subject,
-                iri,
+                product.iri,
                 channel=CHANNEL,
                 reason=asked.get("reason"),
-                replaced_by=asked.get("replaced_by"),
+                replaced_by=successor,
                 at=None,
                 force=force,
-                if_revision=revision,
+                if_revision=None if condition == "*" else product.revision if isinstance(condition, str) else condition,
             ).revision
 
         number = await run_in_threadpool(work)
@@ -142,11 +177,28 @@ class Products:
         return product
 
 
+def _done(outcome: Outcome) -> Outcome:
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome
+
+
+def _successor(view: View, asked: Mapping[str, str]) -> str | None:
+    """The IRI of the product named by `replaced_by`, which is a key unless it has a colon."""
+    name = asked.get("replaced_by")
+    if name is None or ":" in name:
+        return name
+    product = view.product(key=name)
+    if product is None:
+        raise errors.InputError(f"replaced_by: there is no product {name!r} here for you", remedy="Check the key")
+    return product.iri
+
+
 # -- preconditions ----------------------------------------------------------------------------------------------------
 
 
-def _expected(request: Request) -> int | None:
-    """The revision a write expects: of `If-Match`, or 0 (none yet) for `If-None-Match: *`."""
+def _condition(request: Request) -> int | str | None:
+    """What a write expects: as `_match`, 0 (no revision yet) for `If-None-Match: *`, or None (anything)."""
     match, none_match = request.headers.get("if-match"), request.headers.get("if-none-match")
     if match is not None and none_match is not None:
         raise errors.InputError("If-Match and If-None-Match contradict each other", remedy="Send one of them")
@@ -154,16 +206,20 @@ def _expected(request: Request) -> int | None:
         if none_match.strip() != "*":
             raise errors.InputError("If-None-Match of a write can only be *", remedy="Use If-Match for a revision")
         return 0
-    return None if match is None else _revision(match)
+    return None if match is None else _match(match)
 
 
-def _revision(match: str) -> int:
-    found = _REVISION.fullmatch(match.strip())
+def _match(match: str) -> int | str:
+    """The number of a revision, a whole ETag, or `*` for whatever is there (RFC 9110, 13.1.1)."""
+    match = match.strip()
+    if match == "*" or _ETAG.fullmatch(match):
+        return match
+    found = _REVISION.fullmatch(match)
     if found is None:
         raise errors.InputError(
-            f"If-Match cannot be {match[:80]!r}", remedy="Send the revision's number, or the ETag of the product"
+            f"If-Match cannot be {match[:80]!r}", remedy="Send the revision's number, the ETag of the product, or *"
         )
-    return int(found[1] or found[2])
+    return int(found[1])
 
 
 def _matches(none_match: str | None, etag: str) -> bool:
@@ -207,12 +263,21 @@ def _one(number: int, item: object) -> Submission:
     return Submission(item["content"].encode(), kind, expected)
 
 
+class _Parts(MultiPartParser):
+    """Knows whether the closing boundary came: without it, the last parts may be missing."""
+
+    complete = False
+
+    def on_end(self) -> None:
+        self.complete = True
+
+
 async def _from_parts(request: Request, body: bytes) -> list[Submission]:
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
         yield b""
 
-    parser = MultiPartParser(
+    parser = _Parts(
         request.headers, stream(), max_files=BATCH_DOCUMENTS + 1, max_fields=BATCH_DOCUMENTS + 1,
         max_part_size=BATCH_BYTES,
     )  # fmt: skip
@@ -220,6 +285,11 @@ async def _from_parts(request: Request, body: bytes) -> list[Submission]:
         form = await parser.parse()
     except (MultiPartException, KeyError) as error:
         raise errors.ParseError(f"the batch is not multipart: {error}", remedy="Correct the body") from None
+    if not parser.complete:
+        await form.close()
+        raise errors.ParseError(
+            "the batch ends before its closing boundary", remedy="Send all of it, up to the last --boundary--"
+        )
     found = []
     for _, part in form.multi_items():
         if isinstance(part, UploadFile):

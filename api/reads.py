@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fairmesh.api.client import Client
+from fairmesh.api.client import Client, Refused
 from fairmesh.catalog.errors import NotFound
 
 _SHOW = """
@@ -54,7 +54,14 @@ def is_iri(text: str) -> bool:
     return ":" in text
 
 
-def _nothing(name: str) -> NotFound:
+def _nothing(client: Client, name: str) -> NotFound:
+    """Raises `Refused` for the key of a product that is retired, which says when and why."""
+    if not is_iri(name):
+        try:
+            client.document(name, "text/turtle")
+        except Refused as error:
+            if error.status == 410 or error.status >= 500:
+                raise
     return NotFound(f"there is no {name} here for you", remedy="Check the name, and the token in FAIRMESH_TOKEN")
 
 
@@ -62,15 +69,18 @@ def _nothing(name: str) -> NotFound:
 
 
 def product(client: Client, name: str) -> Mapping[str, Any]:
-    """What there is to see of a product, by key or IRI, as GraphQL gives it. Raises `NotFound`."""
+    """What there is to see of a product, by key or IRI, as GraphQL gives it.
+
+    Raises `NotFound`, or `Refused` (410) for the key of one that is retired.
+    """
     found = client.graphql(_SHOW, {"iri" if is_iri(name) else "key": name})["dataProduct"]
     if found is None:
-        raise _nothing(name)
+        raise _nothing(client, name)
     return dict(found)
 
 
 def turtle(client: Client, name: str) -> str:
-    """The product's visible statements. Raises `NotFound`, also for a product that is retired."""
+    """The product's visible statements. Raises as `product`."""
     return client.document(str(product(client, name)["key"]), "text/turtle").decode()
 
 
@@ -159,7 +169,7 @@ def lineage(client: Client, name: str, directions: Sequence[str], depth: int) ->
     else:
         start = client.graphql(_FIND_KEY, {"key": name})["dataProduct"]
     if start is None:
-        raise _nothing(name)
+        raise _nothing(client, name)
     found: dict[str, Any] = {"start": start}
     for direction in directions:
         asked = {"direction": direction, "depth": depth, "maxNodes": MAX_NODES}

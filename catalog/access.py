@@ -69,7 +69,8 @@ class Engine(Protocol):
     def evaluate(self, inputs: Sequence[str]) -> list[object]:
         """The parsed answer to each input (JSON text of at most `MAX_CHUNK_BYTES`), in order.
 
-        Raises `PolicyUnavailable` unless every input was answered in time. The answers are not checked here.
+        Raises `PolicyUnavailable` unless every input was answered in time. The answers are not checked here. Without
+        an input nothing is asked, but an engine that is known to be down or to hold other policies still raises.
         """
         ...
 
@@ -144,6 +145,8 @@ class EmbeddedEngine:
             self._seats.put(seat)
 
     def evaluate(self, inputs: Sequence[str]) -> list[object]:
+        if not inputs:
+            return []
         try:
             seat = self._seats.get(timeout=START_SECONDS)
         except queue.Empty:
@@ -234,6 +237,8 @@ class OpaEngine:
         self._thread.start()
 
     def evaluate(self, inputs: Sequence[str]) -> list[object]:
+        if not inputs and self._just_checked():
+            return []
         work = asyncio.run_coroutine_threadsafe(self._all(inputs), self._loop)
         try:
             return work.result(self._scope_seconds + 1.0)  # the deadline itself is kept on the loop
@@ -278,9 +283,11 @@ class OpaEngine:
             raise _unavailable("the OPA server's answer has no result: it does not hold the policy")
         return answer["result"]
 
+    def _just_checked(self) -> bool:
+        return self._checked is not None and time.monotonic() - self._checked < _RECHECK_SECONDS
+
     async def _same_policies(self) -> None:
-        now = time.monotonic()
-        if self._checked is not None and now - self._checked < _RECHECK_SECONDS:
+        if self._just_checked():
             return
         answer = await self._request("GET", "/v1/policies", None, _MAX_MODULES_BYTES)
         try:
@@ -293,7 +300,7 @@ class OpaEngine:
             raise _unavailable("the OPA server does not list its policies") from error
         if texts != self._texts:
             raise _unavailable("the OPA server's fairmesh packages are not this service's policy files")
-        self._checked = now
+        self._checked = time.monotonic()
 
     async def _request(self, method: str, path: str, body: bytes | None, limit: int) -> dict[str, Any]:
         try:
@@ -552,6 +559,7 @@ class Access:
         the policy reads time) minute is kept, so that a list that grew costs only what is new.
         """
         asker = hashlib.sha256(repr(subject).encode("utf-8", "backslashreplace")).hexdigest()
+        self._engine.evaluate(())  # what was decided before holds only while the engine stands by it
         place = (asker, channel, _minute(now) if self._reads_time else 0)
         with self._lock:
             known = self._known.get(place) or _Known({}, [], Scope(_NO_GRANTS, self.policy_digest, subject))

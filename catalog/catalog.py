@@ -8,23 +8,23 @@ them reflect an entry before the write that made it is acknowledged.
 from __future__ import annotations
 
 import fcntl
-import functools
 import json
 import logging
 import os
+import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, ParamSpec, TypeVar
+from typing import IO
 
 from fairmesh.catalog import rdf
 from fairmesh.catalog.access import Access, PolicySet, open_engine
 from fairmesh.catalog.config import Settings
-from fairmesh.catalog.document import TITLES, ProductDocument, own_nodes, read, references
+from fairmesh.catalog.document import TITLES, ProductDocument, own_nodes, references
 from fairmesh.catalog.errors import (
     ConfigError,
     Conflict,
@@ -39,6 +39,7 @@ from fairmesh.catalog.errors import (
 )
 from fairmesh.catalog.governance import RuleSet, Validator
 from fairmesh.catalog.graph import Graph, OxigraphGraph
+from fairmesh.catalog.intake import Intake, with_lines
 from fairmesh.catalog.journal import Journal
 from fairmesh.catalog.lineage import LineageIndex
 from fairmesh.catalog.locking import SharedLock
@@ -58,25 +59,20 @@ from fairmesh.catalog.model import (
     Submission,
 )
 from fairmesh.catalog.projection import Projection, project, statement_changes
-from fairmesh.catalog.rdf import Limits, NamedNode, Positions, Triple
+from fairmesh.catalog.rdf import NamedNode, Triple
 from fairmesh.catalog.registry import Product, Registry
 from fairmesh.catalog.search import Index
 from fairmesh.catalog.view import View
-from fairmesh.catalog.workers import Pool
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 log = logging.getLogger("fairmesh")
+decisions = logging.getLogger("fairmesh.decisions")
+"""One line for each decision about a write: who, what, which product, the verdict, why, under which policy."""
 
 STEWARD = Subject("fairmesh", "service", roles=("steward",), clearance="restricted")
 """Who stored conformance is judged as: it sees every product."""
 
-PARSE_TIMEOUT = 20.0
-"""Seconds a document may take to parse."""
 
-PARSE_MEMORY = 2 * 2**30
-"""Bytes of address space a parsing process may take; documents at the limits need less than half of it."""
+MAX_REASON = 500
 
 
 def utcnow() -> datetime:
@@ -113,8 +109,16 @@ class _Attempt:
     decision: Decision | None = None
     report: Report | None = None
     changes: tuple[StatementChange, ...] = ()
+    same: bool = False
+    """The stored document is this one to the letter."""
     approved: Approved | None = None
     outcome: Outcome | None = None
+
+    def change(self) -> str:
+        """What storing the document makes of the product."""
+        if not _alive(self.stored):
+            return "created"
+        return "unchanged" if self.same else "updated"
 
     def end(self, *, change: str | None = None, revision: int | None = None, error: Exception | None = None) -> None:
         document = self.document
@@ -144,10 +148,7 @@ class Catalog:
         self.search = Index()
         self.lineage = LineageIndex(lambda iri: iri.startswith(settings.iri_base))
         self.validator = Validator(rules, settings.workers)
-        self._limits = Limits(settings.max_bytes, settings.max_depth, settings.max_quads)
-        self._parsers = Pool(
-            max(1, settings.workers // 2), first_imports=("fairmesh.catalog.document",), memory=PARSE_MEMORY
-        )
+        self._intake = Intake(settings, max(1, settings.workers // 2))
         self._threads = ThreadPoolExecutor(settings.workers * 2, thread_name_prefix="fairmesh-prepare")
         self._writing = threading.Lock()
         self._reading = SharedLock()
@@ -213,7 +214,7 @@ class Catalog:
     def close(self) -> None:
         """End the child processes and release the data directory."""
         self._threads.shutdown(cancel_futures=True)
-        self._parsers.close()
+        self._intake.close()
         self.validator.close()
         self.access.close()
         self.graph.close()
@@ -261,7 +262,9 @@ class Catalog:
             own=frozenset(own), iri_base=self.iri_base, now=self.clock(),
         )  # fmt: skip
         entry = self.journal.product_head(product)
-        return report if entry is None else self._with_lines(report, entry.draft.submitted, entry.draft.media_type)
+        if entry is None:
+            return report
+        return with_lines(report, entry.draft.submitted, entry.draft.media_type, self.iri_base)
 
     # -- writing --
 
@@ -285,7 +288,7 @@ class Catalog:
             if dry_run:
                 for attempt in pending:
                     if attempt.outcome is None:
-                        attempt.end(change="updated" if _alive(attempt.stored) else "created")
+                        attempt.end(change=attempt.change())
             else:
                 self._commit(subject, [a for a in pending if a.outcome is None])
 
@@ -313,18 +316,15 @@ class Catalog:
                 if trial is not None:
                     trial.close()
             if attempt.outcome is None:
-                attempt.end(change="updated" if _alive(attempt.stored) else "created")
+                attempt.end(change=attempt.change())
         return _outcome(attempt)
 
     def _trial(self, subject: Subject, shapes: Submission, channel: str) -> Validator:
         decision = self.access.govern(subject, channel=channel, now=self.clock())
         if not decision.allowed:
             raise Forbidden("trying shapes of your own needs the govern action", decision)
-        parsed = self._in_child(rdf.parse, shapes, self.iri_base, self._limits)
-        files = {
-            **self.rules.files,
-            "org/trial/shapes.ttl": rdf.serialize((q.triple for q in parsed.quads), rdf.TURTLE),
-        }
+        stated = self._intake.graph(shapes.content, shapes.media_type)
+        files = {**self.rules.files, "org/trial/shapes.ttl": rdf.serialize(stated, rdf.TURTLE)}
         return Validator(RuleSet.from_files(files), 1)
 
     def retire(
@@ -334,15 +334,24 @@ class Catalog:
         """Retire a product: a tombstone stays, the IRI answers 410 to those who could see it.
 
         Raises `NotFound` (hidden and absent alike), `Retired`, `Forbidden`, `StaleRevision`, and `Conflict` (with
-        `still_used_by`) when products the subject can see still read it and `force` is not given.
+        `still_used_by`) when products the subject can see still read it and `force` is not given. A retirement takes
+        effect at once: `InputError` for an `at` that is yet to come, a `replaced_by` that is no product the subject
+        can see, or a reason of more than `MAX_REASON` characters.
         """
+        if at is not None and at > self.clock():
+            raise InputError(f"a retirement at {at.isoformat()}, which is yet to come", remedy="Retire it on that day")
+        if reason is not None and len(reason) > MAX_REASON:
+            raise InputError(f"a reason of {len(reason):,} characters", remedy=f"Say it in {MAX_REASON}, or link to it")
         with self._writing:
             self._catch_up()
             with self.view(subject, channel=channel) as view:
                 users, product = self._retirable(view, iri)
+                if replaced_by is not None and (replaced_by == iri or view.product(iri=replaced_by) is None):
+                    raise InputError(f"{replaced_by} is no other product", remedy="Name the product that takes over")
             decision = self.access.decide(
                 subject, Action.RETIRE, self.registry.keys[product.key_id], channel=channel, now=self.clock()
             )
+            _note_decision(subject, decision, product.key)
             if not decision.allowed:
                 raise Forbidden(f"{product.key} may not be retired by {subject.id}", decision)
             if if_revision is not None and if_revision != product.revision:
@@ -387,28 +396,7 @@ class Catalog:
         list(self._threads.map(guarded, [a for a in attempts if a.outcome is None]))
 
     def _parse(self, attempt: _Attempt) -> None:
-        submission = attempt.submission
-        try:
-            attempt.document = self._in_child(read, submission, self.iri_base, self._limits)
-        except WorkerFailed as error:
-            if error.code not in ("worker-died", "worker-late"):
-                raise
-            raise InputError(
-                f"the document could not be read: {error.message}",
-                remedy="Nest it less deeply, or send it as N-Triples",
-            ) from error
-
-    def _in_child(self, function: Callable[P, R], submission: Submission, *args: Any) -> R:
-        """Read a submission in a child process. One that dies may have been killed from outside: it gets one retry."""
-        call = functools.partial(
-            self._parsers.call, function, submission.content, submission.media_type, *args, timeout=PARSE_TIMEOUT
-        )
-        try:
-            return call()
-        except WorkerFailed as error:
-            if error.code != "worker-died":
-                raise
-        return call()
+        attempt.document = self._intake.document(attempt.submission.content, attempt.submission.media_type)
 
     def _prepare(
         self, subject: Subject, attempts: list[_Attempt], channel: str, dry_run: bool, *, offline: bool = False,
@@ -441,6 +429,7 @@ class Catalog:
             # who may not register here either learns nothing of what is stored, not even that something is
             other, unknown = self._decided(subject, Action.REGISTER, keys, channel)
             attempt.decision = other if unknown else attempt.decision
+        _note_decision(subject, attempt.decision, document.key)
         if denied:
             raise Forbidden(
                 f"{document.key} may not be registered by {subject.id}: " + ", ".join(attempt.decision.reasons),
@@ -473,9 +462,8 @@ class Catalog:
             for attempt in attempts:
                 document = attempt.document
                 assert document is not None
-                old = self.graph.graph(document.product) if _alive(attempt.stored) else []
-                attempt.changes = statement_changes(old, rdf.load(document.nquads))
-                if _alive(attempt.stored) and not attempt.changes and not dry_run:
+                self._compare(attempt, document, view, siblings.keys())
+                if attempt.change() == "unchanged" and not dry_run:
                     attempt.end(change="unchanged", revision=attempt.stored.revision if attempt.stored else None)
                     continue
                 known = view.background(document.references)
@@ -483,11 +471,23 @@ class Catalog:
                     sibling = siblings[iri]
                     if sibling.product not in loaded:
                         loaded[sibling.product] = rdf.load(sibling.nquads)
-                    known += [
-                        t for t in loaded[sibling.product] if t.subject == NamedNode(iri) and t.predicate == _TYPE
-                    ]
+                    known += [t for t in loaded[sibling.product] if (t.subject, t.predicate) == (NamedNode(iri), _TYPE)]
                 backgrounds[id(attempt)] = rdf.canonical(known)
         return backgrounds
+
+    def _compare(self, attempt: _Attempt, document: ProductDocument, view: View, coming: Collection[str]) -> None:
+        """What the document changes, as far as the subject may see: nodes hidden from it are named on neither side."""
+        if not _alive(attempt.stored):
+            old: list[Triple] = []
+        else:
+            attempt.same = rdf.canonical(self.graph.graph(document.product)) == document.nquads
+            old = view.statements(document.product)
+        unseen = {
+            iri for iri in document.references
+            if iri not in coming and not self.registry.is_shared(iri) and not view.exists(iri)
+        }  # fmt: skip
+        new = (t for t in rdf.load(document.nquads) if rdf.iri_of(t.object) not in unseen)
+        attempt.changes = () if attempt.same else statement_changes(old, new)
 
     def _judge(self, attempt: _Attempt, background: bytes, now: datetime, offline: bool, validator: Validator) -> None:
         document = attempt.document
@@ -496,23 +496,13 @@ class Catalog:
             document.nquads, background, product=document.product, domain=document.access.domain, own=document.own,
             iri_base=self.iri_base, now=now, offline=offline,
         )  # fmt: skip
-        attempt.report = self._with_lines(report, attempt.submission.content, document.media_type)
+        attempt.report = with_lines(report, attempt.submission.content, document.media_type, self.iri_base)
         if not report.conforms:
             broken = sorted({f.rule for f in report.findings if f.severity is f.severity.VIOLATION})
             raise NotConforming(
                 f"{document.key} breaks {len(broken)} rule{'s' if len(broken) > 1 else ''}: " + ", ".join(broken),
                 attempt.report, remedy="See the findings: each names its remedy",
             )  # fmt: skip
-
-    def _with_lines(self, report: Report, content: bytes, media_type: str) -> Report:
-        if not report.findings:
-            return report
-        places = Positions(content, media_type, self.iri_base)
-        found = []
-        for finding in report.findings:
-            line, column = places.find(finding.focus, finding.path) or (None, None)
-            found.append(replace(finding, line=line, column=column))
-        return replace(report, findings=tuple(found))
 
     def _approve(self, attempt: _Attempt, subject: Subject) -> None:
         assert attempt.document is not None
@@ -538,7 +528,7 @@ class Catalog:
                     attempt.end(error=error)
                 return
             for attempt, draft in zip(ready, drafts, strict=True):
-                attempt.end(change="updated" if _alive(attempt.stored) else "created", revision=draft.revision)
+                attempt.end(change=attempt.change(), revision=draft.revision)
 
     def _current(self, approved: Approved) -> bool:
         stored = self.registry.by_iri.get(approved.document.product)
@@ -643,6 +633,13 @@ def _alive(product: Product | None) -> bool:
     return product is not None and not product.retired
 
 
+def _note_decision(subject: Subject, decision: Decision, key: str) -> None:
+    decisions.info(
+        "actor=%s action=%s product=%s allowed=%s reasons=%s policy=%s",
+        subject.id, decision.action, key, decision.allowed, ",".join(decision.reasons), decision.revision,
+    )  # fmt: skip
+
+
 def _stale(product: Product | None, expected: int) -> StaleRevision:
     current = product.revision if product is not None and not product.retired else 0
     return StaleRevision(
@@ -745,13 +742,17 @@ class Rebuilt:
 
 
 def rebuild(settings: Settings) -> Rebuilt:
-    """Make the graph of a stopped data directory anew from its journal."""
+    """Make the graph of a stopped data directory anew from its journal, whatever state the old one is in.
+
+    The new graph is made beside the old one, which it replaces when it is whole.
+    """
+    old, new = settings.data / "graph", settings.data / "graph.new"
     lock = _claim(settings.data)
     try:
         journal = Journal.open(settings.data, create=False)
-        graph = OxigraphGraph(settings.data / "graph")
-        before = graph.digest()
-        graph.clear()
+        before = _digest_of(old)
+        shutil.rmtree(new, ignore_errors=True)
+        graph = OxigraphGraph(new)
         count = 0
         for entry in journal.entries():
             project_graph(graph, entry)
@@ -759,6 +760,19 @@ def rebuild(settings: Settings) -> Rebuilt:
         result = Rebuilt(count, before, graph.digest())
         graph.close()
         journal.close()
+        shutil.rmtree(old, ignore_errors=True)
+        new.rename(old)
     finally:
         lock.close()
     return result
+
+
+def _digest_of(folder: Path) -> str:
+    """The digest of the graph in a folder; "" when it cannot be read."""
+    try:
+        graph = OxigraphGraph(folder)
+        digest = graph.digest()
+        graph.close()
+    except (ConfigError, OSError, RuntimeError):
+        return ""
+    return digest

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from fairmesh.catalog.errors import InvalidDocument
 from fairmesh.catalog.model import CLASSIFICATION, CLASSIFICATIONS, FM, STATUS, STATUSES, AccessKey
+from fairmesh.catalog.places import Positions
 from fairmesh.catalog.rdf import (
     DEFAULT_LIMITS,
     PREFIXES,
@@ -24,7 +25,6 @@ from fairmesh.catalog.rdf import (
     Limits,
     Literal,
     NamedNode,
-    Positions,
     Quad,
     Triple,
     canonical,

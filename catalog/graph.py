@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,9 @@ from fairmesh.catalog.rdf import Triple, canonical, load
 VOCABULARY = "https://w3id.org/fairmesh/graph/vocabulary"
 _META = NamedNode("https://w3id.org/fairmesh/graph/meta")
 _REFLECTS = NamedNode(FM + "reflects")
+
+_ROOM = 64 * 2**20
+"""Bytes that must be free before a store that failed is opened again: opening writes, too."""
 
 Match = tuple[Triple, str]
 """A statement and the IRI of its graph: a product's, or `VOCABULARY`."""
@@ -64,12 +68,15 @@ class OxigraphGraph:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._store: Store | None = None
         try:
-            self._store: Store | None = Store(str(folder))
-        except OSError as error:
+            self._store = Store(str(folder))
+        except (OSError, RuntimeError) as error:
             raise ConfigError(
                 f"the graph in {folder} cannot be opened: {error}",
-                remedy="Stop the other process that uses this data directory, or choose another with --data",
+                remedy="Stop another process that uses this data directory; free disk space; if the graph is damaged, "
+                "`fairmesh rebuild` makes it anew from the journal",
             ) from error
 
     @property
@@ -86,10 +93,21 @@ class OxigraphGraph:
         name = NamedNode(product)
         # canonical bytes are N-Triples written by the store's own serialiser: nothing of the user's is pasted raw
         insert = f"INSERT DATA {{ GRAPH {name} {{ {_kept(nquads).decode()} }} }} ;" if nquads else ""
-        self.store.update(f"DROP SILENT GRAPH {name} ; {insert} {self._mark(seq)}")
+        self._update(f"DROP SILENT GRAPH {name} ; {insert} {self._mark(seq)}")
 
     def advance(self, seq: int) -> None:
-        self.store.update(self._mark(seq))
+        self._update(self._mark(seq))
+
+    def _update(self, text: str) -> None:
+        try:
+            self.store.update(text)
+        except OSError:
+            # after a full disk the store refuses writes until it is opened again, space or no space
+            if shutil.disk_usage(self._folder).free < _ROOM:
+                raise
+            self._store = None
+            self._store = Store(str(self._folder))
+            self._store.update(text)
 
     def set_vocabulary(self, triples: Iterable[Triple], seq: int) -> None:
         self.replace(VOCABULARY, canonical(triples), seq)

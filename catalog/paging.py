@@ -37,7 +37,8 @@ class Cursors:
         self._base = iri_base
 
     def write(self, key: Key) -> str:
-        short = [k.replace(self._base, "\0") if isinstance(k, str) else k for k in key]
+        # the first letter says whether the base was cut off
+        short = [self._shorten(k) if isinstance(k, str) else k for k in key]
         return base64.urlsafe_b64encode(json.dumps(short, ensure_ascii=False).encode()).rstrip(b"=").decode()
 
     def read(self, cursor: str) -> Key:
@@ -48,7 +49,13 @@ class Cursors:
                 raise ValueError
         except (ValueError, UnicodeError, RecursionError):
             raise InputError(f"{cursor[:40]!r} is not a cursor", remedy="Use one from pageInfo or an edge") from None
-        return tuple(p.replace("\0", self._base) if isinstance(p, str) else p for p in parts)
+        return tuple(self._lengthen(p) if isinstance(p, str) else p for p in parts)
+
+    def _shorten(self, text: str) -> str:
+        return "b" + text[len(self._base) :] if text.startswith(self._base) else "t" + text
+
+    def _lengthen(self, text: str) -> str:
+        return self._base + text[1:] if text.startswith("b") else text[1:]
 
     def page(self, items: Sequence[T], key: Callable[[T], Key], page: PageRequest) -> Page[T]:
         """A page of `items`, which are sorted by `key` and have distinct keys."""

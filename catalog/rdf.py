@@ -7,6 +7,7 @@ native code that some small inputs can bring down, so untrusted bytes are parsed
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import re
 from collections import Counter, defaultdict
@@ -14,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
-from urllib.parse import unquote, urljoin
+from typing import NamedTuple
+from urllib.parse import unquote
 from xml.parsers import expat
 
 from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, RdfFormat, Triple
@@ -25,7 +27,7 @@ from fairmesh.catalog.errors import InvalidDocument, ParseError, TooLarge, Unsup
 
 __all__ = [
     "DEFAULT_LIMITS", "MEDIA_TYPES", "PREFIXES", "BlankNode", "DefaultGraph", "Limits", "Literal", "NamedNode",
-    "Parsed", "Positions", "Quad", "Triple", "canonical", "compact", "iri_of", "load", "media_type_for_path", "node",
+    "Parsed", "Quad", "Triple", "canonical", "compact", "iri_of", "load", "media_type_for_path", "node",
     "parse", "serialize", "skolemize", "sniff", "unskolemize",
 ]  # fmt: skip
 
@@ -220,7 +222,7 @@ def _guard(data: bytes, media_type: str, limits: Limits) -> None:
 
 def _column(data: bytes, at: int) -> int:
     start = data.rfind(b"\n", 0, at) + 1
-    return len(data[start:at].decode("utf-8", "replace")) + 1
+    return len(data[start:at].decode("utf-8-sig" if start == 0 else "utf-8", "replace")) + 1
 
 
 # -- parsing ----------------------------------------------------------------------------------------------------------
@@ -256,15 +258,15 @@ def parse(data: bytes, media_type: str | None, iri_base: str, limits: Limits = D
             if len(quads) > limits.max_quads or size > limits.max_bytes * SWELL:
                 raise _too_many(limits, size)
             if parser.base_iri != base:
-                base = _checked_base(parser.base_iri, iri_base, data)
-        _checked_base(parser.base_iri, iri_base, data)
+                base = _checked_base(parser.base_iri, iri_base, data, found)
+        _checked_base(parser.base_iri, iri_base, data, found)
     except SyntaxError as error:
         raise _parse_error(error, data, found) from None
     except (ValueError, RecursionError) as error:
         raise ParseError(str(error), remedy="Correct the document") from None
     if found == JSON_LD:
         _refuse_dropped(text, len(quads), limits)
-    resolver = _Resolver(iri_base, data)
+    resolver = _Resolver(iri_base, data, found)
     return Parsed([resolver.quad(quad) for quad in quads], found)
 
 
@@ -279,18 +281,21 @@ def _too_many(limits: Limits, size: int) -> TooLarge:
     )
 
 
-def _checked_base(base: str | None, iri_base: str, data: bytes, line: int | None = None) -> str | None:
+def _checked_base(base: str | None, iri_base: str, data: bytes, media_type: str) -> str | None:
     if base is None or base.startswith((RELATIVE, iri_base)):
         return base
+    mention = _mention(data, media_type, base, sets_base=True)
+    written = mention.written if mention else f"<{base.removeprefix(_RELATIVE_SCHEME)}>"
     raise InvalidDocument(
-        f"the document sets its base to <{base.removeprefix(_RELATIVE_SCHEME)}>, outside the mesh", iri=base,
-        code="escapes-base", line=line or _line_of(data, base),
+        f"the document sets its base to {_short(written)}, outside the mesh", iri=base, code="escapes-base",
+        line=mention and mention.line, column=mention and mention.column,
         remedy=f"Leave the base out, or set it to <{iri_base}>",
     )  # fmt: skip
 
 
 _BASE_ATTRIBUTE = "http://www.w3.org/XML/1998/namespace base"
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+"""How an absolute IRI begins (RFC 3986, 3.1)."""
 
 
 def _check_whole(data: bytes, media_type: str, iri_base: str) -> None:
@@ -301,7 +306,7 @@ def _check_whole(data: bytes, media_type: str, iri_base: str) -> None:
         def element(name: str, attributes: Mapping[str, str]) -> None:
             base = attributes.get(_BASE_ATTRIBUTE)
             if base is not None:
-                _checked_base(base, iri_base, data, reader.CurrentLineNumber)
+                _checked_base(base, iri_base, data, media_type)
 
         reader.StartElementHandler = element
         try:
@@ -315,8 +320,8 @@ def _check_whole(data: bytes, media_type: str, iri_base: str) -> None:
 
         def members(pairs: list[tuple[str, object]]) -> None:
             for key, value in pairs:
-                if key == "@base" and isinstance(value, str) and _SCHEME.match(value):
-                    _checked_base(value, iri_base, data)
+                if key == "@base" and isinstance(value, str) and SCHEME.match(value):
+                    _checked_base(value, iri_base, data, media_type)
 
         with suppress(ValueError):  # the parser says better what is wrong with the JSON
             json.loads(data, object_pairs_hook=members)
@@ -381,9 +386,10 @@ def _line_of(data: bytes, text: str) -> int | None:
 class _Resolver:
     """Moves IRIs from the stand-in base to the real one and refuses those that climbed out of it."""
 
-    def __init__(self, iri_base: str, data: bytes) -> None:
+    def __init__(self, iri_base: str, data: bytes, media_type: str) -> None:
         self.base = iri_base
         self.data = data
+        self.media_type = media_type
         self.seen: dict[str, NamedNode] = {}
 
     def quad(self, quad: Quad) -> Quad:
@@ -425,13 +431,115 @@ class _Resolver:
         self.seen[iri] = result
         return result
 
-    def refuse(self, iri: str, written: str) -> None:
-        last = written.rstrip("/").rsplit("/", 1)[-1]
+    def refuse(self, iri: str, rest: str) -> None:
+        mention = _mention(self.data, self.media_type, iri)
+        what = f"the reference {_short(mention.written)}" if mention else f"a reference ending in {rest!r}"
         raise InvalidDocument(
-            f"a relative IRI ending in {written!r} leaves the mesh's base", iri=iri, code="escapes-base",
-            line=_line_of(self.data, last) if last else None,
+            f"{what} leaves the mesh's base", iri=iri, code="escapes-base",
+            line=mention and mention.line, column=mention and mention.column,
             remedy=f"Keep relative IRIs under <{self.base}>: no '..', no '//', no leading '/'",
         )  # fmt: skip
+
+
+# -- references as written --------------------------------------------------------------------------------------------
+
+
+class _Mention(NamedTuple):
+    written: str
+    line: int
+    column: int
+
+
+class _Reference(NamedTuple):
+    """What may be a reference, from byte `at`; as a Turtle term, and the Turtle directive it stands for, if any."""
+
+    at: int
+    written: str
+    term: str
+    directive: str = ""
+    likely: bool = True
+
+
+# Strings, comments and words are met first, so that nothing inside them counts.
+_TURTLE_REFERENCE = re.compile(
+    rb'"""(?:[^"\\]|\\.|"(?!""))*+"""|\'\'\'(?:[^\'\\]|\\.|\'(?!\'\'))*+\'\'\''
+    rb'|"(?:[^"\\\r\n]|\\.)*+"|\'(?:[^\'\\\r\n]|\\.)*+\'|#[^\r\n]*+'
+    rb"|(?i:@?prefix)\s+(?P<prefix>[^\s:<]*+:)\s*(?P<namespace><[^<>\s]*+>)"
+    rb"|(?P<base>(?i:@?base)\s*)?(?P<iri><[^<>\"{}|^`\s]*+>)"
+    rb"|(?P<name>(?:[\w\x80-\xff][\w\x80-\xff.-]*+)?:(?:[\w\x80-\xff%:-]|\\.|\.++(?=[\w\x80-\xff%:\\-]))*+)"
+    rb"|[\w\x80-\xff][\w\x80-\xff.-]*+",
+    re.DOTALL,
+)
+_JSON_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_XML_ATTRIBUTE = re.compile(rb"(?<![\w:.\x80-\xff-])([\w:.\x80-\xff-]++)\s*+=\s*+(\"[^\"]*+\"|'[^']*+')")
+_XML_REFERENCES = frozenset((b"about", b"resource", b"datatype", b"type", b"base"))
+_IRI_CHARACTERS = re.compile(r"[^<>\"{}|^`\\\s\x00-\x20]*")
+
+
+def _mention(data: bytes, media_type: str, iri: str, *, sets_base: bool = False) -> _Mention | None:
+    """The first reference (that sets the base) the parser made this IRI of. Only refused documents pay for the search.
+
+    In JSON-LD any string may be one; the values of `@id` and `@type` come before others.
+    """
+    by_type = {JSON_LD: _json_references, RDF_XML: _xml_references}
+    offered = list(by_type.get(media_type, _turtle_references)(data))
+    terms = [reference for reference in offered if reference.term]
+    # The parser itself resolves them: `urljoin` drops empty segments and knows only some schemes.
+    statements = "".join(f"{r.term} <x:> <x:> .\n{r.directive}\n" if r.term else r.directive + "\n" for r in offered)
+    best: _Reference | None = None
+    with suppress(SyntaxError):
+        resolved = _parse(statements, format=RdfFormat.TURTLE, base_iri=RELATIVE, lenient=True)
+        for reference, quad in zip(terms, resolved, strict=False):
+            if sets_base and not reference.directive:
+                continue
+            if iri_of(quad.subject) == iri or reference.term == f"<{iri}>":
+                best = best or reference
+                if reference.likely:
+                    best = reference
+                    break
+    if best is None:
+        return None
+    return _Mention(best.written, data.count(b"\n", 0, best.at) + 1, _column(data, best.at))
+
+
+def _turtle_references(data: bytes) -> Iterator[_Reference]:
+    for match in _TURTLE_REFERENCE.finditer(data):
+        prefix, namespace, base, iri, name = (
+            (match[group] or b"").decode() for group in ("prefix", "namespace", "base", "iri", "name")
+        )
+        if namespace:
+            yield _Reference(match.start(), "", "", f"PREFIX {prefix} {namespace}")
+        elif iri:
+            yield _Reference(match.start("iri"), iri, iri, f"BASE {iri}" if base else "")
+        elif name and not name.startswith("_:"):
+            yield _Reference(match.start(), name, name)
+
+
+def _json_references(data: bytes) -> Iterator[_Reference]:
+    key = ""
+    for match in _JSON_STRING.finditer(data):
+        value = ""
+        with suppress(ValueError):  # what is no JSON string is no reference
+            value = str(json.loads(match.group()))
+        if _IRI_CHARACTERS.fullmatch(value):
+            term = f"<{value}>"
+            yield _Reference(
+                match.start(), match.group().decode(), term,
+                f"BASE {term}" if key == "@base" else "", key in ("@id", "@type", "@base"),
+            )  # fmt: skip
+        key = value
+
+
+def _xml_references(data: bytes) -> Iterator[_Reference]:
+    for tag in _XML_TOKEN.finditer(data):
+        if tag.group()[1:2] in (b"!", b"?", b"/"):
+            continue
+        for match in _XML_ATTRIBUTE.finditer(data, tag.start(), tag.end()):
+            local = match[1].rpartition(b":")[2]
+            value = html.unescape(match[2][1:-1].decode())
+            if local in _XML_REFERENCES and _IRI_CHARACTERS.fullmatch(value):
+                term = f"<{value}>"
+                yield _Reference(match.start(2), match[2].decode(), term, f"BASE {term}" if local == b"base" else "")
 
 
 # -- canonical form ---------------------------------------------------------------------------------------------------
@@ -646,153 +754,3 @@ def unskolemize(triples: Iterable[Triple], product: str) -> list[Triple]:
     """The inverse of `skolemize` for IRIs under this product, whoever wrote them; foreign skolem IRIs stay."""
     prefix = product + GENID
     return _renamed(triples, lambda iri: BlankNode("b" + _hash([iri])) if iri.startswith(prefix) else None)
-
-
-# -- places in the source ---------------------------------------------------------------------------------------------
-
-_LEX = re.compile(
-    r'"""(?:[^"\\]|\\.|"(?!""))*+"""|\'\'\'(?:[^\'\\]|\\.|\'(?!\'\'))*+\'\'\'|"(?:[^"\\\r\n]|\\.)*+"'
-    r"|'(?:[^'\\\r\n]|\\.)*+'|<[^<>\"{}|^`\s]*+>|#[^\r\n]*+|@prefix\b|@base\b|(?i:\bprefix\b|\bbase\b)"
-    r"|(?:[\w][\w.-]*)?:(?:[\w%:-]|\\.|\.(?=[\w%:-]))*|[+-]?\.?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
-    r"|[\[\](){};,.]|\ba\b",
-    re.DOTALL,
-)
-
-
-class Positions:
-    """Where a submitted document mentions a statement: line and column, both from 1.
-
-    In JSON-LD the place is the first key after the node's `@id` that looks like the predicate, else the `@id`. What is
-    said about a blank node is looked for inside brackets. Built on first use: only documents with findings pay for it.
-    """
-
-    def __init__(self, data: bytes, media_type: str, iri_base: str) -> None:
-        self._data = data
-        self._text = data.decode("utf-8", "replace")
-        self._media_type = media_type
-        self._base = self._now = iri_base
-        self._subjects: dict[str, int] = {}
-        self._statements: dict[tuple[str, str], int] = {}
-        self._inside: dict[str, int] = {}
-        self._read = False
-
-    def find(self, subject: str, predicate: str | None = None) -> tuple[int, int] | None:
-        """The place of the statement, else of the subject, else None."""
-        if self._media_type == JSON_LD:
-            at = self._in_json(subject, predicate)
-        else:
-            if not self._read:
-                self._read = True
-                self._scan_xml() if self._media_type == RDF_XML else self._scan()
-            at = self._statements.get((subject, predicate or ""), -1)
-            if at < 0:
-                inside = self._inside.get(predicate or "", -1) if GENID in subject else -1
-                at = self._subjects.get(subject, inside)
-            if self._media_type == RDF_XML and at > 0:
-                at = len(self._data[:at].decode("utf-8", "replace"))
-        if at < 0:
-            return None
-        return self._text.count("\n", 0, at) + 1, at - self._text.rfind("\n", 0, at)
-
-    def _in_json(self, subject: str, predicate: str | None) -> int:
-        names = "|".join(
-            re.escape(json.dumps(n, ensure_ascii=False)) for n in (subject, subject.removeprefix(self._base))
-        )
-        node = re.search(rf'"@id"\s*:\s*({names})\s*,', self._text) or re.search(rf"({names})", self._text)
-        if node is None or predicate is None:
-            return node.start(1) if node else -1
-        local = re.escape(re.split(r"[/#]", predicate)[-1])
-        known = (
-            "@type|type" if predicate == PREFIXES["rdf"] + "type" else rf"{re.escape(predicate)}|(?:[\w-]+:)?{local}"
-        )
-        following = re.compile(r'"@id"\s*:\s*"[^"]*"\s*,').search(self._text, node.end())
-        end = following.start() if following else len(self._text)
-        key = re.compile(rf'"(?:{known})"\s*:').search(self._text, node.end(), end)
-        return (key or node).start(0 if key else 1)
-
-    def _scan_xml(self) -> None:
-        """Places are in bytes. Node and property elements alternate (RDF/XML, 2.1): open ones lie on a stack."""
-        rdf = PREFIXES["rdf"]
-        open_nodes: list[str | None] = []
-        reader = expat.ParserCreate("utf-8", " ")
-
-        def start(name: str, attributes: Mapping[str, str]) -> None:
-            word, at = name.replace(" ", ""), reader.CurrentByteIndex
-            subject = open_nodes[-1] if open_nodes else None
-            if subject is not None:
-                self._statements.setdefault((subject, word), at)
-                self._inside.setdefault(word, at)
-                open_nodes.append("" if attributes.get(rdf + " parseType") == "Resource" else None)
-            elif word == rdf + "RDF":
-                open_nodes.append(None)
-            else:
-                about = attributes.get(rdf + " about")
-                subject = "" if about is None else self._resolve(about)
-                self._subjects.setdefault(subject, max(at, self._data.find((about or "<").encode(), at, at + 4096) - 1))
-                for key in (rdf + "type", *(k.replace(" ", "") for k in attributes)):
-                    self._statements.setdefault((subject, key), at)
-                open_nodes.append(subject)
-
-        reader.StartElementHandler = start
-        reader.EndElementHandler = lambda name: open_nodes.pop()
-        with suppress(expat.ExpatError):  # a document that was refused may break off
-            reader.Parse(self._data, True)
-
-    def _scan(self) -> None:
-        prefixes: dict[str, str] = {}
-        expect, directive, name = "subject", "", ""
-        subject: str | None = None
-        depth = 0
-        for match in _LEX.finditer(self._text):
-            token, at = match.group(), match.start()
-            if token[0] in "#\"'+-0123456789" or (token[0] == "." and len(token) > 1):
-                continue
-            lowered = token.lower()
-            if lowered in ("@prefix", "prefix", "@base", "base"):
-                directive, name = lowered.removeprefix("@"), ""
-            elif directive:
-                if token.startswith("<"):
-                    if directive == "prefix":
-                        prefixes[name] = self._resolve(token[1:-1])
-                    else:
-                        self._now = self._resolve(token[1:-1])
-                    directive, expect = "", "subject"
-                else:
-                    name = token.removesuffix(":")
-            elif token in "[(":
-                depth += 1
-            elif token in "])":
-                depth -= 1
-            elif token in "{}":
-                expect, subject = "subject", None
-            elif depth:
-                self._inside.setdefault(self._iri(token, prefixes), at)
-            elif token == ".":
-                expect, subject = "subject", None
-            elif token == ";":
-                expect = "predicate"
-            elif token == ",":
-                continue
-            else:
-                iri = self._iri(token, prefixes)
-                if expect == "subject":
-                    subject, expect = iri, "predicate"
-                    self._subjects.setdefault(iri, at)
-                elif expect == "predicate":
-                    expect = "object"
-                    if subject is not None:
-                        self._statements.setdefault((subject, iri), at)
-
-    def _iri(self, token: str, prefixes: Mapping[str, str]) -> str:
-        if token == "a":
-            return PREFIXES["rdf"] + "type"
-        if token.startswith("<"):
-            return self._resolve(token[1:-1])
-        prefix, _, local = token.partition(":")
-        return prefixes.get(prefix, prefix + ":") + re.sub(r"\\(.)", r"\1", local)
-
-    def _resolve(self, iri: str) -> str:
-        iri = re.sub(r"\\(?:u(.{4})|U(.{8}))", lambda m: chr(int(m[1] or m[2], 16)), iri)
-        if _SCHEME.match(iri):
-            return iri
-        return urljoin(self._now, iri) if self._now.startswith("http") else self._now + iri

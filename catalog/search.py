@@ -22,6 +22,7 @@ import itertools
 import math
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
@@ -57,7 +58,8 @@ from fairmesh.catalog.words import (
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Cursor: TypeAlias = tuple[float | str, str]
-"""(score, label key or epoch seconds, IRI) of a hit: where the next page starts. JSON carries it without loss."""
+"""(order and what it sorts by, IRI) of a hit: where the next page starts. The first part is the order's name, a space,
+and the score, the epoch seconds or the label key, as a text. JSON carries it without loss."""
 
 DATA_PRODUCT: Final = "https://ekgf.github.io/dprod/DataProduct"
 MAX_FIRST: Final = 200
@@ -679,10 +681,11 @@ class Index:
             return population.first_label(self._labels.ranks())[found]
         return -population.updated[found] if order is SearchOrder.UPDATED else -scores
 
-    def _key(self, order: SearchOrder, key: Any) -> float | str:
-        if order is SearchOrder.LABEL:
-            return str(self._labels.texts[self._labels.order()[key]])
-        return 0.0 - float(key)  # never the negative zero
+    def _key(self, order: SearchOrder, key: Any) -> str:
+        by_label = order is SearchOrder.LABEL
+        # never the negative zero; the shortest text of a float reads back as the same float
+        text = self._labels.texts[self._labels.order()[key]] if by_label else repr(0.0 - float(key))
+        return f"{order.value} {text}"
 
     def _page(self, query: SearchQuery, population: _Population, found: Array, keys: Array) -> tuple[list[int], bool]:
         """Places in `found` of the page's hits, in order, and whether more follow."""
@@ -704,14 +707,15 @@ class Index:
     def _position(self, order: SearchOrder, after: Cursor) -> tuple[float, str]:
         """The cursor as a sort key."""
         key, iri = after if len(after) == 2 else (None, None)
-        if isinstance(iri, str):
-            if order is not SearchOrder.LABEL and isinstance(key, int | float):
-                return -key, iri
-            if order is SearchOrder.LABEL and isinstance(key, str):
+        made_for, _, text = key.partition(" ") if isinstance(key, str) else ("", "", "")
+        if made_for == order.value and isinstance(iri, str):
+            if order is SearchOrder.LABEL:
                 labels = self._labels.order()
-                place = self._labels.place(labels, key)
-                known = place < len(labels) and self._labels.texts[labels[place]] == key
+                place = self._labels.place(labels, text)
+                known = place < len(labels) and self._labels.texts[labels[place]] == text
                 return place if known else place - 0.5, iri
+            with suppress(ValueError):
+                return -float(text), iri
         raise InputError(
             "the cursor is not one of this order",
             remedy="Pass a cursor as it was answered, with the same order.",

@@ -11,10 +11,10 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from fairmesh.catalog import governance, rdf, walks
+from fairmesh.catalog import governance, rdf, reading, walks
 from fairmesh.catalog.document import (
     COLUMN,
     CONCEPT,
@@ -104,7 +104,7 @@ _Link = tuple[str, str, str]
 OUTPUTS, INPUTS, PARTS = DPROD + "outputDataset", DPROD + "inputDataset", DCT + "hasPart"
 WALK_BUDGET = 20_000
 """Nodes a walk may visit; beyond it the answer says truncated."""
-_DEFAULT_LANGS = ("en",)
+_DEFAULT_LANGS = (reading.DEFAULT_LANG,)
 _MAIL = frozenset({VCARD + "hasEmail", FOAF + "mbox"})
 
 
@@ -138,13 +138,14 @@ class View:
         self._cursors = Cursors(catalog.iri_base)
         self._labels: dict[tuple[str, tuple[str, ...]], str] = {}
         self._read: dict[str, list[Statement]] = {}
+        self._heads: dict[str, list[Statement]] = {}
         self._decided: dict[tuple[Action, int], Decision] = {}
 
     # -- visibility --
 
     def _match(self, subject: str | None, predicate: str | None = None, obj: str | None = None) -> Iterator[Statement]:
         """Visible statements that fit, in no particular order; one that several documents make comes several times."""
-        if not all(term is None or _is_iri(term) for term in (subject, predicate, obj)):
+        if not all(term is None or reading.is_iri(term) for term in (subject, predicate, obj)):
             return
         by_iri, need_of = self._registry.by_iri, self._registry.statement_need
         for triple, graph in self._graph.match(subject, predicate, obj):
@@ -164,6 +165,21 @@ class View:
         if iri not in self._read:
             self._read[iri] = list(self._match(iri))
         return self._read[iri]
+
+    def _head(self, iri: str) -> list[Statement]:
+        """What names a node and says what it is. Of one outside the mesh: what vocabularies say, and the first of the
+        products that have it as their own and say something of it; whoever names it later changes nothing."""
+        if iri not in self._heads:
+            said = self._all(iri)
+            by = {product.iri for *_, product in said if product is not None}
+            if len(by) > 1 and not iri.startswith(self._catalog.iri_base):
+                first = next((owner.iri for owner in self._owners(iri) if owner.iri in by), None)
+                said = [s for s in said if first is None or s[3] is None or s[3].iri == first]
+            self._heads[iri] = said
+        return self._heads[iri]
+
+    def _stated(self, iri: str, predicate: str, form: type[NamedNode | Literal] = NamedNode) -> list[str]:
+        return sorted({v.value for _, p, v, _ in self._head(iri) if p == predicate and isinstance(v, form)})
 
     def _objects(self, subject: str, predicate: str) -> list[Term]:
         return sorted({value for _, _, value, _ in self._match(subject, predicate)}, key=str)
@@ -187,7 +203,7 @@ class View:
         return Resource(iri, self._kind(iri))
 
     def exists(self, iri: str) -> bool:
-        if not _is_iri(iri) or not self._node_visible(iri):
+        if not reading.is_iri(iri) or not self._node_visible(iri):
             return False
         return next(self._match(iri), None) is not None or next(self._match(None, None, iri), None) is not None
 
@@ -214,9 +230,10 @@ class View:
         return tuple(sorted(found))
 
     def _about(self, iri: str) -> Iterator[tuple[str, Term, bool, int]]:
-        """What is said of a node: predicate, object, whether a vocabulary says it, and how many documents do."""
-        if not self._registry.is_shared(iri) or not _is_iri(iri):
-            for _, predicate, value, product in self._all(iri):
+        """What names a node and says what it is: predicate, object, whether a vocabulary does, and how
+        many documents do."""
+        if not self._registry.is_shared(iri) or not reading.is_iri(iri):
+            for _, predicate, value, product in self._head(iri):
                 yield predicate, value, product is None, 1
             return
         official = ((t.predicate.value, t.object, 0) for t, _ in self._graph.match(iri, graph=VOCABULARY))
@@ -235,10 +252,10 @@ class View:
         return self._best(iri, DESCRIPTIONS, tuple(langs or _DEFAULT_LANGS))
 
     def _best(self, iri: str, predicates: Sequence[str], langs: tuple[str, ...]) -> str | None:
-        said: Counter[tuple[bool, int, int, str]] = Counter()
+        said: Counter[tuple[bool, int, reading.LangRank, str]] = Counter()
         for predicate, value, official, count in self._about(iri):
             if predicate in predicates and isinstance(value, Literal):
-                rank = _lang_rank(value.language, langs)
+                rank = reading.lang_rank(value.language, langs)
                 said[not official, predicates.index(predicate), rank, value.value] += count
         if not said:
             return None
@@ -252,7 +269,7 @@ class View:
             PropertyValue(p, LiteralValue(v.value, v.datatype.value, v.language))
             for _, p, v, _ in self._all(iri)
             if isinstance(v, Literal) and (predicates is None or p in predicates)
-            and (langs is None or v.language is None or _lang_rank(v.language, tuple(langs)) < len(langs))
+            and (langs is None or reading.is_asked_for(v.language, tuple(langs)))
         }  # fmt: skip
 
         def key(p: PropertyValue) -> tuple[str, ...]:
@@ -301,9 +318,11 @@ class View:
         )
 
     def _owners(self, iri: str) -> list[Product]:
-        """The products known to describe a node as their own: the reader sees what they say of it."""
+        """The products known to describe a node as their own: the reader sees what they say of it. The product itself
+        first, others in the order they were created."""
         registry = self._registry
-        return [p for p in registry.owners(iri) if self._granted(p, registry.node_need(p, iri))]
+        seen = (p for p in registry.owners(iri) if self._granted(p, registry.node_need(p, iri)))
+        return sorted(seen, key=lambda p: (p.iri != iri, p.created_at, p.iri))
 
     def viewer_can(self, iri: str, actions: Sequence[Action]) -> tuple[Decision, ...]:
         """What the subject may do with the product the node belongs to; nodes of no product are nobody's to change."""
@@ -463,7 +482,7 @@ class View:
         distributions = self._iris(iri, DCAT + "distribution")
         ports = {p for d in distributions for p in self._iris(d, DCAT + "accessService")}
         return DatasetInfo(
-            iri, self._product_of(iri), next(iter(self._iris(iri, SENSITIVITY)), None),
+            iri, self._product_of(iri), next(iter(self._stated(iri, SENSITIVITY)), None),
             tuple(sorted(ports | set(self._subjects(DCAT + "servesDataset", iri)))),
         )  # fmt: skip
 
@@ -473,18 +492,18 @@ class View:
     def columns(self, dataset: str, page: PageRequest) -> Page[ColumnInfo]:
         """Columns by position, then name."""
         found = []
-        for schema in self._iris(dataset, DCT + "conformsTo"):
-            for column in self._iris(schema, CSVW + "column"):
+        for schema in self._stated(dataset, DCT + "conformsTo"):
+            for column in self._stated(schema, CSVW + "column"):
                 info = self.column(column)
                 if info is not None:
-                    found.append((_position(self.literals(column, FM + "position")), info))
+                    found.append((reading.position(self._stated(column, FM + "position", Literal)), info))
         found.sort(key=lambda pair: (pair[0], pair[1].name, pair[1].iri))
         places = {info.iri: (place, info.name, info.iri) for place, info in found}
         return self._cursors.page([info for _, info in found], lambda info: places[info.iri], page)
 
     def column(self, iri: str) -> ColumnInfo | None:
         said: dict[str, list[Term]] = defaultdict(list)
-        for _, predicate, value, _ in self._all(iri):
+        for _, predicate, value, _ in self._head(iri):
             said[predicate].append(value)
         if NamedNode(COLUMN) not in said[TYPE]:
             return None
@@ -697,7 +716,7 @@ class View:
             raise InputError("search goes forward only", remedy="Ask with first and after")
         visible = self._visible
         slots = None if filter is None else self._registry.slots_of(self._filtered(filter))
-        after = None if page.after is None else _search_cursor(self._cursors.read(page.after))
+        after = None if page.after is None else reading.search_cursor(self._cursors.read(page.after))
         words = text if text and not text.isspace() else None  # an empty search box lists all
         query = SearchQuery(words, types, slots, None, order, tuple(langs or ()), size, after)
         result = self._catalog.search.search(query, visible)
@@ -722,11 +741,19 @@ class View:
     def _neighbours(self, node: str, predicates: frozenset[str] | None, direction: Direction) -> Iterable[PathStep]:
         return [PathStep(node, p, Direction(way), other) for p, way, other in self._linked(node, predicates, direction)]
 
+    def _ways(self, node: str, predicates: frozenset[str] | None, direction: Direction) -> Iterable[PathStep]:
+        steps = self._neighbours(node, predicates, direction)
+        return steps if predicates is not None else [step for step in steps if step.predicate != TYPE]
+
     def traverse(
         self, start: Sequence[str], steps: Sequence[WalkStep], *, filter: ProductFilter | None, distinct: bool,
         page: PageRequest,
     ) -> tuple[Page[Walked], bool]:  # fmt: skip
-        """Walk step by step over visible statements. `filter` keeps ends that belong to a product that passes it."""
+        """Walk step by step over visible statements. `filter` keeps ends that belong to a product that passes it.
+
+        Raises `InputError` for more than 20 steps, or more than 50 hops in one.
+        """
+        reading.check_walk(steps)
         visible = [iri for iri in start if self.exists(iri)]
         walk = walks.traverse(
             visible, steps, self._neighbours, lambda iri: set(self.types(iri)), distinct=distinct, limit=WALK_BUDGET
@@ -735,17 +762,22 @@ class View:
         if filter is not None:
             kept = {p.iri for p in self._filtered(filter)}
             items = [w for w in items if any(o.iri in kept for o in self._owners(w.node))]
-        items.sort(key=_walk_key)
-        return self._cursors.page(items, _walk_key, page), walk.truncated
+        items.sort(key=reading.walk_key)
+        return self._cursors.page(items, reading.walk_key, page), walk.truncated
 
     def paths(
         self, start: str, end: str, *, predicates: frozenset[str] | None, direction: Direction, max_length: int, k: int
     ) -> list[tuple[PathStep, ...]]:
-        """The `k` shortest ways from one node to another, none through a hidden node."""
+        """The `k` shortest ways from one node to another, none through a hidden node.
+
+        Without `predicates` all statements count but those of `rdf:type`: a class would join any two of its members.
+        Raises `InputError` unless `k` and `max_length` are 1 to 20.
+        """
+        reading.check_paths(k, max_length)
         if not self.exists(start) or not self.exists(end):
             return []
         found = walks.shortest_paths(
-            start, end, self._neighbours, predicates=predicates, direction=direction, max_length=max_length, k=k,
+            start, end, self._ways, predicates=predicates, direction=direction, max_length=max_length, k=k,
             budget=WALK_BUDGET,
         )  # fmt: skip
         if found.truncated:
@@ -763,37 +795,3 @@ class View:
             if product is not None:
                 found |= dict.fromkeys(self._iris(product, DPROD + "domain"))
         return tuple(found)
-
-
-@lru_cache(1 << 14)
-def _is_iri(text: str) -> bool:
-    try:
-        return bool(NamedNode(text).value)
-    except ValueError:
-        return False
-
-
-def _lang_rank(lang: str | None, langs: tuple[str, ...]) -> int:
-    """0 for the language liked best; untagged comes after those asked for, other languages last."""
-    if lang is None:
-        return len(langs)
-    tag = lang.lower()
-    for rank, wanted in enumerate(langs):
-        if tag == wanted.lower() or tag.startswith(wanted.lower() + "-"):
-            return rank
-    return len(langs) + 1
-
-
-def _position(stated: list[str]) -> float:
-    return float(stated[0]) if stated and stated[0].isdecimal() else float("inf")
-
-
-def _walk_key(walked: Walked) -> tuple[str | float, ...]:
-    steps = [part for step in walked.path for part in (step.source, step.predicate, step.direction.value, step.target)]
-    return (float(len(walked.path)), *steps, walked.node)
-
-
-def _search_cursor(key: tuple[str | float, ...]) -> tuple[float | str, str]:
-    if len(key) != 2 or not isinstance(key[1], str):
-        raise InputError("the cursor belongs to another list", remedy="Use one from pageInfo or an edge")
-    return key[0], key[1]

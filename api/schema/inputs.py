@@ -361,7 +361,11 @@ class RegisterInput:
 @strawberry.input
 class ValidateInput:
     metadata: MetadataInput
-    shapes: MetadataInput | None = UNSET
+    shapes: MetadataInput | None = strawberry.field(
+        description="Rules of your own (SHACL Core), tried on top of those in force. Each is a shape named under"
+        " https://w3id.org/fairmesh/rules/org/trial/ with fm:mode and sh:message.",
+        default=UNSET,
+    )
     against: ValidateAgainst | None = ValidateAgainst.MESH
     client_mutation_id: str | None = UNSET
 
@@ -394,7 +398,8 @@ def frozen(values: Sequence[str] | None) -> frozenset[str] | None:
 
 
 def page(first: int | None, after: str | None, last: int | None = None, before: str | None = None) -> model.PageRequest:
-    """Relay's arguments as one value. Null means the default page size."""
+    """Relay's arguments as one value. Null means the default page size. An empty cursor is none that was made here."""
+    after, before = _set(after), _set(before)
     if last is not None:
         return model.PageRequest(None, after, last, before)
     return model.PageRequest(20 if first is None else first, after, None, before)

@@ -175,7 +175,7 @@ class Mutation:
         product: str | None = None
         try:
             product = operation.iri(input.id)
-            successor = operation.iri(input.replaced_by) if input.replaced_by else None
+            successor = operation.iri(input.replaced_by) if isinstance(input.replaced_by, str) else None
             users = (
                 operation.change()
                 .retire(

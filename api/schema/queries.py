@@ -57,7 +57,10 @@ class Span:
 class Highlight:
     predicate: Term
     fragment: str
-    spans: list[Span]
+    spans: list[Span] = strawberry.field(
+        description="Parts of the fragment that matched: the first Unicode code point, and the one after the last."
+        " JavaScript counts UTF-16 units instead: take [...fragment] first."
+    )
 
     @classmethod
     def of(cls, found: model.Highlight) -> Highlight:
@@ -108,7 +111,7 @@ class FacetBucket:
 class Facet:
     field: FacetField
     buckets: list[FacetBucket]
-    other_count: int
+    other_count: int = strawberry.field(description="Documents with a value in none of the buckets shown.")
 
     @classmethod
     def of(cls, found: model.Facet) -> Facet:
@@ -303,7 +306,7 @@ class Query:
             filter=filter.read() if filter else None,
             order=order_by or SearchOrder.RELEVANCE,
             langs=lang or None,
-            page=page(first, after or None),
+            page=page(first, after),
         )
         return SearchConnection(page=found.page, found=found)
 
@@ -320,7 +323,7 @@ class Query:
             [step.read() for step in input.steps],
             filter=input.filter.read() if input.filter else None,
             distinct=input.distinct,
-            page=page(first, after or None),
+            page=page(first, after),
         )
         return TraversalConnection(page=found, truncated=truncated)
 
@@ -341,14 +344,14 @@ class Query:
         self, info: Info, parent: strawberry.ID | None = UNSET, first: int | None = 50, after: str | None = UNSET
     ) -> DomainConnection:
         above = info.context.iri(parent) if parent else None
-        asked = page(50 if first is None else first, after or None)
+        asked = page(50 if first is None else first, after)
         return DomainConnection(page=info.context.view.domains(above, asked))
 
     @field(cost=Cost(weight=1, slicing=["first"]))
     def glossary_terms(
         self, info: Info, text: str | None = UNSET, first: int | None = 20, after: str | None = UNSET
     ) -> GlossaryTermConnection:
-        return GlossaryTermConnection(page=info.context.view.glossary_terms(text or None, page(first, after or None)))
+        return GlossaryTermConnection(page=info.context.view.glossary_terms(text or None, page(first, after)))
 
     @strawberry.field
     def vocabulary(self, info: Info, prefix: str | None = UNSET) -> list[Term]:

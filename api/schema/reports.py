@@ -250,7 +250,7 @@ class ValidationReport:
             raise errors.InputError(
                 f"a page has 0 to {info.context.limits.max_page_size} results, not {size}", remedy="Change first"
             )
-        return ValidationResultConnection(page=_slice(found, size, after or None))
+        return ValidationResultConnection(page=_slice(found, size, None if after is UNSET else after))
 
     @strawberry.field
     def rdf(self, info: Info, format: RdfFormat | None = RdfFormat.TURTLE) -> str:

@@ -323,7 +323,7 @@ class Resource(Node):
         first: int | None = 20,
         after: str | None = UNSET,
     ) -> PropertyConnection:
-        asked = page(first, after or None)
+        asked = page(first, after)
         found = info.context.view.properties(self.at, predicates=frozen(predicates), langs=lang or None, page=asked)
         return PropertyConnection(page=found)
 
@@ -345,7 +345,7 @@ class Resource(Node):
             predicates=frozen(predicates),
             direction=direction or Direction.OUT,
             target_types=frozen(target_types),
-            page=page(first, after or None),
+            page=page(first, after),
         )
         return RelationConnection(page=found)
 
@@ -392,6 +392,6 @@ def both_ways(
     """A page forwards or backwards. Raises `InputError` when a query asks for both at once."""
     if last or last == 0:
         given = {a.name.value for node in info._raw_info.field_nodes for a in node.arguments or ()}
-        if ("first" in given and first is not None) or after:
+        if ("first" in given and first is not None) or isinstance(after, str):
             raise errors.InputError("a page goes forwards or backwards, not both", remedy="Leave out first and after")
-    return page(first, after or None, None if last is UNSET else last, before or None)
+    return page(first, after, None if last is UNSET else last, before)

@@ -132,7 +132,7 @@ class DataProduct(Resource):
 
     @field(cost=Cost(weight=2, slicing=["first"]))
     def revisions(self, info: Info, first: int | None = 20, after: str | None = UNSET) -> RevisionConnection:
-        return RevisionConnection(page=info.context.view.revisions(self.at, page(first, after or None)))
+        return RevisionConnection(page=info.context.view.revisions(self.at, page(first, after)))
 
     @field(cost=Cost(weight=3))
     def conformance(self, info: Info) -> ValidationReport:
@@ -223,7 +223,7 @@ class Dataset(Resource):
 
     @field(cost=Cost(weight=1, slicing=["first"]))
     def columns(self, info: Info, first: int | None = 100, after: str | None = UNSET) -> ColumnConnection:
-        asked = page(100 if first is None else first, after or None)
+        asked = page(100 if first is None else first, after)
         return ColumnConnection(page=info.context.view.columns(self.at, asked))
 
     @field(cost=Cost(weight=10))
@@ -342,7 +342,7 @@ class GlossaryTerm(Resource):
 
     @field(cost=Cost(weight=2, slicing=["first"]))
     def used_by(self, info: Info, first: int | None = 20, after: str | None = UNSET) -> ProductConnection:
-        return ProductConnection(page=info.context.view.products(None, page(first, after or None), term=self.at))
+        return ProductConnection(page=info.context.view.products(None, page(first, after), term=self.at))
 
     @classmethod
     def maybe(cls, iri: str | None) -> GlossaryTerm | None:

@@ -179,6 +179,9 @@ def test_a_token_is_all_that_is_printed_and_works_on_an_empty_folder(tmp_path: P
     ran = fairmesh("token", "create", "ci", "--role", "producer", "--domain", "sales", "--data", tmp_path / "new")
     assert ran.code == 0
     assert re.fullmatch(r"fm_[A-Za-z0-9]{32}\n", ran.out)
+    assert ran.err == f"note: there was no data directory {tmp_path / 'new'}; it was made\n"
+    again = fairmesh("token", "create", "ci", "--data", tmp_path / "new")
+    assert (again.code, again.err) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -602,6 +605,17 @@ def test_hidden_and_absent_are_both_1_in_the_same_words(mesh: Server, producer: 
         assert mesh.run(command, "finance.revenue", token=producer).code == 0
 
 
+def test_what_is_retired_says_when_and_why(mesh: Server, producer: str, write: Write) -> None:
+    assert mesh.run("register", write("gone.ttl", product("sales.gone")), token=producer).code == 0
+    mesh.client(producer)._send("DELETE", "/products/sales.gone?reason=no+readers", None, {"If-Match": "*"})
+    for command in (["show"], ["show", "--format", "turtle"], ["lineage"]):
+        ran = mesh.run(*command, "sales.gone", token=producer)
+        assert (ran.code, ran.out) == (1, "")
+        assert re.match(r"fairmesh: sales\.gone was retired by producer on [-0-9]+: no readers", ran.err)
+    nobody = mesh.run("show", "sales.gone")
+    assert (nobody.code, "there is no sales.gone" in nobody.err) == (1, True)
+
+
 def test_search_finds_shows_where_and_counts(mesh: Server, producer: str) -> None:
     ran = mesh.run("search", "baskets", token=producer)
     assert ran.code == 0
@@ -611,6 +625,7 @@ def test_search_finds_shows_where_and_counts(mesh: Server, producer: str) -> Non
     assert re.search(r"^\d+ found, 1 shown$", one.out, re.MULTILINE)
     nothing = mesh.run("search", "zzzyyy", token=producer)
     assert (nothing.code, nothing.out.splitlines()[0]) == (0, "0 found")
+    assert "A search without a hit is no failure: 0" in fairmesh("search", "--help").out
     assert mesh.run("search", "baskets", "--format", "json", token=producer).json()["totalCount"] >= 1
     assert mesh.run("search", "x", "--first", "100000", token=producer).code == 2
 

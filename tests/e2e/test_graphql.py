@@ -16,7 +16,7 @@ from served import BASE, PRODUCTS, Mesh, document, served
 from fairmesh.api.schema import Limits
 from fairmesh.api.schema.execution import Engine, Request
 from fairmesh.catalog import Catalog, View, errors
-from fairmesh.catalog.model import ANONYMOUS
+from fairmesh.catalog.model import ANONYMOUS, SearchOrder
 
 IDS = """{ dataProducts { nodes {
   id key datasets { id columns { nodes { id } } } ports { id } domain { id } terms { id } } } }"""
@@ -259,12 +259,47 @@ def test_pages_forwards_and_backwards(mesh: Mesh) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", ["first: 201", "first: -1", 'after: "nonsense"', "first: 1, last: 1", 'last: 1, after: "x"']
-)
+    "arguments",
+    ["first: 201", "first: -1", 'after: "nonsense"', "first: 1, last: 1", 'last: 1, after: "x"', 'after: ""',
+     'last: 1, before: ""', 'last: 1, after: ""'],
+)  # fmt: skip
 def test_bad_pages_are_refused_with_a_remedy(mesh: Mesh, arguments: str) -> None:
     error = mesh.ask(f"{{ dataProducts({arguments}) {{ totalCount }} }}")["errors"][0]
     assert error["extensions"]["code"] == "INVALID"
     assert error["extensions"]["remedy"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'search(text: "orders", after: "") { totalCount }',
+        'traverse(input: { from: [], steps: [] }, after: "") { nodes { id } }',
+        'domains(after: "") { totalCount }',
+        'glossaryTerms(after: "") { totalCount }',
+        'dataProduct(key: "sales.orders") { revisions(after: "") { totalCount } }',
+        'dataProduct(key: "sales.orders") { datasets { columns(after: "") { totalCount } } }',
+        'dataProduct(key: "sales.orders") { properties(after: "") { totalCount } }',
+        'dataProduct(key: "sales.orders") { conformance { results(after: "") { totalCount } } }',
+    ],
+)
+def test_an_empty_cursor_is_no_cursor(mesh: Mesh, query: str) -> None:
+    error = mesh.ask(f"{{ {query} }}")["errors"][0]
+    assert "cursor" in error["message"]
+    assert error["extensions"]["code"] == "INVALID"
+
+
+@pytest.mark.parametrize("made_for", list(SearchOrder))
+def test_a_cursor_leads_on_in_its_own_order_only(mesh: Mesh, made_for: SearchOrder) -> None:
+    query = """query($order: SearchOrder!, $after: String) {
+      search(text: "team", first: 1, orderBy: $order, after: $after) { nodes { iri } pageInfo { endCursor } } }"""
+    first = mesh.data(query, order=made_for)["search"]
+    for order in SearchOrder:
+        answer = mesh.ask(query, order=order, after=first["pageInfo"]["endCursor"])
+        if order is made_for:
+            assert answer["data"]["search"]["nodes"] not in ([], first["nodes"])
+        else:
+            assert "cursor" in answer["errors"][0]["message"]
+            assert answer["errors"][0]["extensions"]["code"] == "INVALID"
 
 
 def test_results_of_a_report_are_paged(mesh: Mesh) -> None:
@@ -390,6 +425,50 @@ def test_retire_names_who_still_reads(mesh: Mesh) -> None:
     again = mesh.data(RETIRE, "sales", id=id, force=True)["retire"]
     assert again["errors"][0]["code"] == "NOT_FOUND"
     assert mesh.data(RETIRE, "sales", id="nonsense")["retire"]["errors"][0]["code"] == "NOT_FOUND"
+
+
+def test_a_retirement_that_cannot_be_is_refused_as_a_value(mesh: Mesh) -> None:
+    mesh.put(document("sales.leaving", "Leaving"), "sales")
+    steward = mesh.data('{ dataProduct(key: "hr.salaries") { id } }', "steward")["dataProduct"]["id"]
+    id = mesh.data('{ dataProduct(key: "sales.leaving") { id } }')["dataProduct"]["id"]
+    mutation = """mutation($input: RetireInput!) { retire(input: $input) {
+      dataProduct { key } errors { __typename code message } } }"""
+    for wrong, said in (
+        ({"at": "2999-01-01T00:00:00Z"}, "INVALID"),
+        ({"reason": "x" * 501}, "INVALID"),
+        ({"replacedBy": id}, "INVALID"),
+        ({"replacedBy": steward}, "INVALID"),
+        ({"replacedBy": ""}, "NOT_FOUND"),
+    ):
+        done = mesh.data(mutation, "sales", input={"id": id, "reason": "no use"} | wrong)["retire"]
+        assert (done["errors"][0]["__typename"], done["errors"][0]["code"]) == ("InputError", said), wrong
+        assert done["dataProduct"] == {"key": "sales.leaving"}
+
+
+def test_the_schema_says_what_offsets_rests_and_own_rules_are(mesh: Mesh) -> None:
+    query = """query($name: String!) { __type(name: $name) {
+      fields { name description } inputFields { name description } } }"""
+    for kind, field, said in (
+        ("Highlight", "spans", "Unicode code point"),
+        ("Facet", "otherCount", "none of the buckets shown"),
+        ("ValidateInput", "shapes", "https://w3id.org/fairmesh/rules/org/trial/"),
+    ):
+        found = mesh.data(query, name=kind)["__type"]
+        fields = found["fields"] or found["inputFields"]
+        assert said in next(f["description"] for f in fields if f["name"] == field)
+
+
+def test_own_rules_are_named_as_the_schema_says(mesh: Mesh) -> None:
+    shapes = """@prefix sh: <http://www.w3.org/ns/shacl#> . @prefix dprod: <https://ekgf.github.io/dprod/> .
+      @prefix fm: <https://w3id.org/fairmesh/ns#> .
+      <https://w3id.org/fairmesh/rules/org/trial/purpose> a sh:NodeShape ; fm:mode "enforce" ;
+        sh:targetClass dprod:DataProduct ; sh:message "It needs two purposes."@en ;
+        sh:property [ sh:path dprod:purpose ; sh:minCount 2 ; sh:message "It needs two purposes."@en ] ."""
+    mutation = """mutation($text: String!, $shapes: String!) { validate(input: {
+      metadata: { content: $text }, shapes: { content: $shapes } }) {
+        report { results { nodes { message } } } errors { message } } }"""
+    answer = mesh.data(mutation, "steward", text=PRODUCTS["sales.orders"], shapes=shapes)["validate"]
+    assert "two purposes" in str(answer["report"]), answer
 
 
 # -- limits -----------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from served import BASE, PRODUCTS, Mesh, document, served
 
+from fairmesh.api.products import READABLE
 from fairmesh.api.web import negotiate
 from fairmesh.catalog import Catalog, errors
 from fairmesh.catalog import rdf as RDF
@@ -36,6 +37,7 @@ def _problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]
     assert (body["code"], body["status"]) == (code, status)
     assert body["title"]
     assert body["detail"]
+    assert body["remedy"]
     return body
 
 
@@ -70,11 +72,47 @@ def test_preconditions_of_a_write(mesh: Mesh) -> None:
     assert mesh.put(newer, "sales", If_Match=etag).status_code == 200
 
 
+@pytest.mark.parametrize("kind", [*READABLE])
+def test_an_etag_counts_whole(mesh: Mesh, kind: str) -> None:
+    key = "sales.tag-" + kind.partition("/")[2].replace("+", "-")
+    mesh.put(document(key, "Tags"), "sales")
+    etag = mesh.client.get(f"/products/{key}", headers=mesh.headers("sales") | {"Accept": kind}).headers["etag"]
+    newer = document(key, "Tags", version="2.0.0")
+    last = etag[-2]
+    for wrong in (etag[:-2] + ("0" if last != "0" else "1") + '"', '"1-' + etag[3:].replace("-", "-x-", 1),
+                  '"1-none-00"', '"2' + etag[2:]):  # fmt: skip
+        _problem(mesh.put(newer, "sales", If_Match=wrong), 412, "stale-revision")
+        deleted = mesh.client.request("DELETE", f"/products/{key}", headers=mesh.headers("sales") | {"If-Match": wrong})
+        _problem(deleted, 412, "stale-revision")
+    assert mesh.put(newer, "sales", If_Match=etag).json()["revision"] == 2
+    _problem(mesh.put(document(key, "Tags", version="3.0.0"), "sales", If_Match=etag), 412, "stale-revision")
+    etag = mesh.client.get(f"/products/{key}", headers=mesh.headers("sales") | {"Accept": kind}).headers["etag"]
+    deleted = mesh.client.request("DELETE", f"/products/{key}", headers=mesh.headers("sales") | {"If-Match": etag})
+    assert deleted.status_code == 204
+
+
+def test_if_match_any_takes_a_product_that_is_there(mesh: Mesh) -> None:
+    text = document("sales.any", "Any")
+    _problem(mesh.put(text, "sales", If_Match="*"), 412, "stale-revision")
+    _problem(mesh.put(text, "sales", If_Match='"1-turtle-00"'), 412, "stale-revision")
+    _problem(mesh.put("nonsense", "sales", If_Match="*"), 400, "syntax")
+    _problem(mesh.put(document("hr.any", "Any"), "sales", If_Match="*"), 403, "forbidden")
+    assert mesh.put(text, "sales").status_code == 201
+    changed = mesh.put(document("sales.any", "Any", version="2.0.0"), "sales", If_Match="*")
+    assert (changed.status_code, changed.json()["change"]) == (200, "updated")
+
+
 def test_dry_run_writes_nothing(mesh: Mesh) -> None:
     answer = mesh.client.post(
         "/products?dry_run=true", content=document("sales.maybe", "Maybe"), headers=mesh.headers("sales")
     )
-    assert (answer.status_code, answer.json()["change"]) == (200, "created")
+    assert (answer.status_code, answer.json()["status"], answer.json()["change"]) == (200, 200, "created")
+    batch = mesh.client.post(
+        "/products:batch?dry_run=true",
+        json=[{"content": document("sales.maybe", "Maybe")}],
+        headers=mesh.headers("sales"),
+    )
+    assert [(result["status"], result["change"]) for result in batch.json()["results"]] == [(200, "created")]
     assert mesh.client.get("/products/sales.maybe", headers=mesh.headers("sales")).status_code == 404
 
 
@@ -201,6 +239,23 @@ def test_batches_that_are_none(mesh: Mesh, body: bytes, kind: str, status: int) 
     answer = mesh.client.post("/products:batch", content=body, headers=headers)
     assert answer.status_code == status, answer.text
     assert answer.json()["remedy"]
+
+
+def test_a_multipart_batch_that_was_cut_short_is_refused_whole(mesh: Mesh) -> None:
+    parts = "".join(
+        f'--x\r\nContent-Disposition: form-data; name="document"; filename="{key}.ttl"\r\n'
+        f"Content-Type: text/turtle\r\n\r\n{document(key, 'Parts')}\r\n"
+        for key in ("sales.part-a", "sales.part-b")
+    ).encode()
+    headers = mesh.headers("sales") | {"Content-Type": "multipart/form-data; boundary=x"}
+    for cut in (parts, parts + b"--x", parts + b"--x\r\n", parts + b"--x-", parts[: len(parts) // 2], parts[:20],
+                parts[:700], b""):  # fmt: skip
+        _problem(mesh.client.post("/products:batch", content=cut, headers=headers), 400, "syntax")
+    assert mesh.client.get("/products/sales.part-a", headers=mesh.headers("sales")).status_code == 404
+    whole = mesh.client.post("/products:batch", content=parts + b"--x--", headers=headers)
+    assert [result["status"] for result in whole.json()["results"]] == [201, 201]
+    again = mesh.client.post("/products:batch", content=parts + b"--x--\r\nepilogue", headers=headers)
+    assert [result["status"] for result in again.json()["results"]] == [200, 200]
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -338,6 +393,29 @@ def test_retire(mesh: Mesh) -> None:
         _problem(mesh.client.get(path), 404, "not-found")
     _problem(delete("sales", If_Match="*"), 410, "retired")
     assert mesh.put(document("sales.gone", "Gone things"), "sales").json()["revision"] == 3
+
+
+def test_what_takes_over_is_a_product_the_caller_sees(mesh: Mesh) -> None:
+    for key in ("sales.from-a", "sales.from-b", "sales.to"):
+        mesh.put(document(key, "Moves"), "sales")
+
+    def delete(key: str, **asked: str) -> httpx.Response:
+        headers = mesh.headers("sales") | {"If-Match": "*"}
+        return mesh.client.request("DELETE", f"/products/{key}", params=asked, headers=headers)
+
+    refused = [
+        _problem(delete("sales.from-a", replaced_by=name), 400, "invalid")["detail"].replace(name, "")
+        for name in ("hr.salaries", "hr.nothings", "", "no key")
+    ]
+    assert len(set(refused)) == 1
+    for iri in (BASE + "hr.salaries", BASE + "hr.nothings", "no:iri at all"):
+        _problem(delete("sales.from-a", replaced_by=iri), 400, "invalid")
+    _problem(delete("sales.from-a", reason="x" * 501), 400, "invalid")
+    for key, name in (("sales.from-a", "sales.to"), ("sales.from-b", BASE + "sales.to")):
+        assert delete(key, replaced_by=name).status_code == 204
+        gone = _problem(mesh.client.get(f"/products/{key}", headers=mesh.headers("sales")), 410, "retired")
+        assert BASE + "sales.to" in gone["remedy"]
+    assert "sales.to" not in _problem(delete("sales.to", replaced_by="sales.from-a"), 400, "invalid")["remedy"]
 
 
 # -- GraphQL over HTTP ------------------------------------------------------------------------------------------------

@@ -10,17 +10,15 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, TypeVar
 
 from graphql import (
-    GraphQLArgument,
     GraphQLEnumType,
     GraphQLField,
-    GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLInputType,
     GraphQLInterfaceType,
@@ -30,11 +28,10 @@ from graphql import (
     GraphQLObjectType,
     GraphQLSchema,
     GraphQLUnionType,
-    Undefined,
     get_named_type,
     is_composite_type,
     is_leaf_type,
-    is_required_argument,
+    is_required_input_field,
 )
 from law.meshes import KEYS, TITLES, Doc, Pair
 from samples import BASE
@@ -44,15 +41,19 @@ from fairmesh.catalog.model import CLASSIFICATION, Subject
 from fairmesh.catalog.rdf import NamedNode, load
 
 T = TypeVar("T")
+OPERATIONS = 150
+"""Queries that are written; more when these leave out a field."""
 DEPTH = 7
 """Composite fields inside each other, at most."""
 
 PREFIXES = ("dcat", "dprod", "dct", "fm", "prov", "csvw", "skos")
 FORMS = ("text/turtle", "text/html", "application/ld+json", "application/n-triples", "application/rdf+xml", "*/*")
+INSIDE = ("", "/data", "/data", "/data/column/id", "/data/column/pay", "/file", "/port")
 NOWHERE = "https://ext.example/Never"
 OUTSIDE = ("https://ext.example/lake", "https://ext.example/never", "https://creativecommons.org/licenses/by/4.0/")
 ABSENT = ("nowhere.x", "nowhere.x/data", "term/never", "domain/people", "team/people", "contact/people", "domain/web")
-WORDS = ("pay", "orders", "custmer", "people team", "o", "row", "ledger", "payrol", "lake", "inner", "lowest", "said")
+WORDS = ("pay", "orders", "people team", "o", "row", "ledger", "lake", "inner", "lowest", "said")
+WORDS += ("custmer", "payrol", "ledgr", "visti", "poeple", "lowset")
 
 
 @dataclass(frozen=True)
@@ -63,17 +64,14 @@ class Request:
     path: str
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    template: Template | None = field(default=None, compare=False, repr=False)
+    """What a GraphQL operation was made from."""
 
     @property
     def operation(self) -> dict[str, Any] | None:
         """The GraphQL request in the body."""
         found: dict[str, Any] | None = json.loads(self.body) if self.path == "/graphql" and self.body else None
         return found
-
-
-def graphql(query: str, variables: dict[str, Any]) -> Request:
-    body = json.dumps({"query": query, "variables": variables}).encode()
-    return Request("POST", "/graphql", (("content-type", "application/json"),), body)
 
 
 # -- what to ask about ------------------------------------------------------------------------------------------------
@@ -110,7 +108,8 @@ class Known:
         )  # fmt: skip
 
     def node(self, random: Random) -> str:
-        return random.choice(random.choice((self.shown, self.nodes)))
+        seen, any = (f"{BASE}{random.choice(keys)}{random.choice(INSIDE)}" for keys in (self.keys or KEYS, KEYS))
+        return random.choice((seen, seen, seen, any, random.choice(self.shown), random.choice(self.nodes)))
 
     def learn(self, body: object) -> None:
         """Keep the cursors and ids of an answer."""
@@ -146,45 +145,88 @@ def opaque(letter: str, iri: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Template:
-    """An operation that can be asked again with other variables."""
+class _Given:
+    """An argument of which a variable stands in an operation."""
 
-    root: str
+    variable: str
+    place: int
+    """Which field of the operation takes it."""
+    name: str
+    kind: GraphQLInputType
+
+
+@dataclass(eq=False)
+class Template:
+    """An operation to be asked with any variables."""
+
     text: str
-    variables: tuple[tuple[str, str, GraphQLInputType], ...]
-    """Name of the variable, name of the argument it stands for, and type."""
+    given: tuple[_Given, ...]
+    asked: int = 0
+    answers: set[bytes] = field(default_factory=set)
+
+    @property
+    def worth(self) -> float:
+        """How much its answers differ from mesh to mesh; 1 when it was never asked."""
+        return max(0.05, (1 + len(self.answers)) / (1 + self.asked))
+
+    def note(self, answer: bytes) -> None:
+        self.asked += 1
+        self.answers.add(answer)
+
+    def request(self, values: Values) -> Request:
+        """With new variables; optional ones are often left out."""
+        drawn: dict[str, Any] = {}
+        places: dict[int, list[_Given]] = {}
+        for one in self.given:
+            places.setdefault(one.place, []).append(one)
+        for candidates in places.values():
+            for one in _compatible([c for c in candidates if values.wanted(c.name, c.kind)], values.random):
+                drawn[one.variable] = values.draw(one.name, one.kind)
+        body = json.dumps({"query": self.text, "variables": drawn}).encode()
+        return Request("POST", "/graphql", (("content-type", "application/json"),), body, self)
+
+
+def _compatible(given: Sequence[_Given], random: Random) -> Sequence[_Given]:
+    for exclusive in EXCLUSIVE:
+        both = [one for one in given if one.name in exclusive]
+        if len(both) > 1 and random.random() < 0.98:
+            kept = random.choice(both)
+            given = [one for one in given if one not in both or one is kept]
+    return given
+
+
+def _worthy(templates: Sequence[Template], random: Random) -> Template:
+    return random.choices(templates, [template.worth for template in templates])[0]
 
 
 class Writer:
-    """Writes valid operations on a schema. `asked` counts the fields selected; rare ones are preferred.
-
-    Most of the time of a request goes into reading the operation, which services remember: half of the operations
-    are earlier ones with other variables.
+    """Valid operations on a schema: together they select every field. They are written once and asked with many
+    variables, because most of the time of a request goes into reading an operation, and services remember it.
     """
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self.schema = schema
         self.asked: Counter[tuple[str, str]] = Counter()
-        self._earlier: deque[_Template] = deque(maxlen=60)
+        assert schema.query_type is not None
+        assert schema.mutation_type is not None
+        random = Random(0)
+        self._queries = [self._template(random, schema.query_type, None) for _ in range(OPERATIONS)]
+        self._mutations = {
+            name: [self._template(random, schema.mutation_type, name) for _ in range(OPERATIONS // 12)]
+            for name in schema.mutation_type.fields
+        }
+        while self.fields - set(self.asked) and len(self._queries) < 3 * OPERATIONS:
+            self._queries.append(self._template(random, schema.query_type, None))
+
+    def _template(self, random: Random, root: GraphQLObjectType, field: str | None) -> Template:
+        return _Operation(self, random).write(root, field)
 
     def query(self, random: Random, known: Known) -> Request:
-        assert self.schema.query_type is not None
-        return self._operation(random, known, self.schema.query_type, None)
+        return _worthy(self._queries, random).request(Values(random, known))
 
     def mutation(self, random: Random, known: Known, field: str) -> Request:
-        assert self.schema.mutation_type is not None
-        return self._operation(random, known, self.schema.mutation_type, field)
-
-    def _operation(self, random: Random, known: Known, root: GraphQLObjectType, field: str | None) -> Request:
-        again = [one for one in self._earlier if one.root == (field or root.name)]
-        if len(again) < 10 or random.random() < 0.35:
-            values = Values(random, known, writing=field == "register")
-            template = _Operation(self, random, values).write(root, field)
-            self._earlier.append(template)
-        else:
-            template = random.choice(again)
         values = Values(random, known, writing=field == "register")
-        return graphql(template.text, {name: values.draw(of, kind) for name, of, kind in template.variables})
+        return _worthy(self._mutations[field], random).request(values)
 
     @property
     def fields(self) -> set[tuple[str, str]]:
@@ -215,19 +257,19 @@ class Writer:
 
 
 class _Operation:
-    def __init__(self, writer: Writer, random: Random, values: Values) -> None:
-        self.writer, self.random, self.values = writer, random, values
+    def __init__(self, writer: Writer, random: Random) -> None:
+        self.writer, self.random = writer, random
         self.number = 0
         self.fragments: list[str] = []
-        self.variables: list[tuple[str, str, GraphQLInputType]] = []
+        self.given: list[_Given] = []
 
-    def write(self, root: GraphQLObjectType, only: str | None) -> _Template:
-        names = [only] if only else self.rare(root, 2 if self.random.random() < 0.3 else 1)
+    def write(self, root: GraphQLObjectType, only: str | None) -> Template:
+        names = [only] if only else self.rare(root, 2 if self.random.random() < 0.2 else 1)
         fields = [self.field(root, name, 0, alias=len(names) > 1) for name in names]
-        declared = ", ".join(f"${name}: {kind}" for name, _, kind in self.variables)
+        declared = ", ".join(f"${one.variable}: {one.kind}" for one in self.given)
         word = "mutation" if root is self.writer.schema.mutation_type else "query"
         text = f"{word} Q{f'({declared})' if declared else ''} {{ {' '.join(fields)} }} {' '.join(self.fragments)}"
-        return _Template(only or root.name, text, tuple(self.variables))
+        return Template(text, tuple(self.given))
 
     def rare(self, parent: GraphQLObjectType | GraphQLInterfaceType, count: int, among: Sequence[str] = ()) -> list[str]:
         """`count` field names of a type, drawn so that those asked for seldom come more often."""
@@ -235,7 +277,7 @@ class _Operation:
         asked = self.writer.asked
         found: list[str] = []
         while names and len(found) < count:
-            weights = [1 / (1 + asked[parent.name, name]) for name in names]
+            weights = [1 / (1 + asked[parent.name, name]) ** 2 for name in names]
             name = self.random.choices(names, weights)[0]
             names.remove(name)
             found.append(name)
@@ -288,46 +330,22 @@ class _Operation:
         return f"...{name}"
 
     def arguments(self, definition: GraphQLField) -> str:
-        names = [name for name in definition.args if self.wanted(name, definition.args[name])]
-        for exclusive in EXCLUSIVE:
-            both = [name for name in names if name in exclusive]
-            if len(both) > 1 and self.random.random() < 0.95:
-                kept = self.random.choice(both)
-                names = [name for name in names if name not in both or name == kept]
-        given = [f"{name}: {self.argument(name, definition.args[name])}" for name in names]
+        """Every argument, as a variable."""
+        self.number += 1
+        given = []
+        for name, argument in definition.args.items():
+            self.given.append(_Given(f"v{len(self.given)}", self.number, name, argument.type))
+            given.append(f"{name}: ${self.given[-1].variable}")
         return f"({', '.join(given)})" if given else ""
-
-    def wanted(self, name: str, argument: GraphQLArgument) -> bool:
-        return is_required_argument(argument) or name in SIZES or self.random.random() < 0.4
-
-    def argument(self, name: str, argument: GraphQLArgument) -> str:
-        if self.random.random() < 0.5:
-            variable = f"v{len(self.variables)}"
-            self.variables.append((variable, name, argument.type))
-            return f"${variable}"
-        return literal(self.values.draw(name, argument.type), argument.type)
 
 
 SIZES = ("first", "size", "last")
-"""Arguments that are always given: the defaults would make operations too costly."""
+"""Arguments that are given always, or one of them: the defaults would make operations too costly."""
 
 CURSORS = ("after", "before")
 
 EXCLUSIVE = (("first", "last"), ("after", "last"), ("key", "iri"))
 """Arguments of which a field takes one: both are refused, which is worth asking now and then only."""
-
-
-def literal(value: Any, kind: GraphQLInputType) -> str:
-    """A value in GraphQL's own notation."""
-    if isinstance(kind, GraphQLNonNull):
-        return literal(value, kind.of_type)
-    if value is None:
-        return "null"
-    if isinstance(kind, GraphQLList):
-        return f"[{', '.join(literal(one, kind.of_type) for one in value)}]"
-    if isinstance(kind, GraphQLInputObjectType):
-        return f"{{{', '.join(f'{name}: {literal(one, kind.fields[name].type)}' for name, one in value.items())}}}"
-    return str(value) if isinstance(kind, GraphQLEnumType) else json.dumps(value)
 
 
 class Values:
@@ -341,12 +359,17 @@ class Values:
     def one(self, *choices: Sequence[T]) -> T:
         return self.random.choice(self.random.choice([c for c in choices if c]))
 
+    def wanted(self, name: str, kind: GraphQLInputType) -> bool:
+        """Whether to give an argument at all."""
+        if name in CURSORS:
+            return bool(self.known.cursors) and self.random.random() < 0.2
+        likely = 0.8 if name == "text" else 0.2
+        return isinstance(kind, GraphQLNonNull) or name in SIZES or self.random.random() < likely
+
     def draw(self, name: str, kind: GraphQLInputType, depth: int = 0) -> Any:
         """A value as JSON has it."""
         if isinstance(kind, GraphQLNonNull):
             return self.draw(name, kind.of_type, depth)
-        if name in CURSORS and not self.known.cursors:
-            return None
         if isinstance(kind, GraphQLList):
             return [self.draw(name, kind.of_type, depth + 1) for _ in range(self.random.choice((0, 1, 1, 1, 2, 3)))]
         if isinstance(kind, GraphQLInputObjectType):
@@ -361,11 +384,10 @@ class Values:
         if kind.is_one_of:
             name = self.random.choice(list(kind.fields))
             return {name: self.draw(name, kind.fields[name].type, depth + 1)}
-        likely = 0.5 / (1 + depth)
-        return {
-            name: self.draw(name, one.type, depth + 1) for name, one in kind.fields.items()
-            if (isinstance(one.type, GraphQLNonNull) and one.default_value is Undefined) or self.random.random() < likely
-        }  # fmt: skip
+        needed = [name for name, one in kind.fields.items() if is_required_input_field(one)]
+        others = [name for name in kind.fields if name not in needed]
+        chosen = needed + self.random.sample(others, min(len(others), self.random.choice((0, 1, 1, 2) if depth < 2 else (0, 1))))
+        return {name: self.draw(name, kind.fields[name].type, depth + 1) for name in chosen}
 
     def iri(self, name: str) -> str:
         known = self.known
@@ -378,20 +400,20 @@ class Values:
         return self.one([known.node(self.random)] * 3, known.types, known.predicates)
 
     def id(self, name: str) -> str:
-        made = [opaque(self.random.choice("rrrros"), self.known.node(self.random))]
-        return "AAAA" if self.random.random() < 0.05 else self.one(made, self.known.ids, self.known.ids)
+        made = [opaque(self.random.choice("rrrrrrros"), self.known.node(self.random))]
+        return "AAAA" if self.random.random() < 0.03 else self.one(made, made, self.known.ids)
 
     def string(self, name: str) -> str:
         known = self.known
         if name in CURSORS:
-            return "AAAA" if self.random.random() < 0.05 or not known.cursors else self.random.choice(known.cursors)
+            return "AAAA" if self.random.random() < 0.05 else self.random.choice(known.cursors)
         if name == "key":
             return self.key()
         if name == "prefix":
             return self.one(PREFIXES, [BASE, "S", "people"])
         if name == "content":
             return self.document()
-        return self.one(WORDS, TITLES, KEYS, [known.node(self.random)])
+        return self.one(WORDS, WORDS, TITLES, KEYS)
 
     def key(self) -> str:
         return self.one(self.known.keys, self.known.keys, [*KEYS, "people.new", "nowhere.x"])
@@ -428,7 +450,9 @@ class Values:
         docs = [doc for doc in self.known.documents if not self._stored(doc.key)]
         if docs and random.random() < 0.3:
             return random.choice(docs).text().decode()
-        key = random.choice([*(k for k in KEYS if not self._stored(k)), *(f"{d}.new" for d in self.known.own), "web.new"])
+        allowed = [key for key in KEYS if key.split(".")[0] in self.known.own and not self._stored(key)]
+        others = [key for key in (*KEYS, "web.new") if not self._stored(key)]
+        key = self.one(others, *[[*allowed, *(f"{domain}.new" for domain in self.known.own)]] * 3)
         domain = key.split(".")[0]
         doc = Doc(key, random.choice(("public", "internal")), title=random.choice(TITLES), owner=random.choice((domain, "ops")))
         return "\n".join([doc.text().decode(), *(self._reference(key) for _ in range(3))])
@@ -437,12 +461,12 @@ class Values:
         return self.writing and key.split(".")[0] in self.known.own and key in KEYS
 
     def _reference(self, key: str) -> str:
-        node = self.known.node(self.random)
+        node = self.random.choice((self.known.node(self.random), f"{BASE}{self.random.choice(KEYS)}/data"))
         return self.random.choice((
             f"<{key}> <http://purl.org/dc/terms/relation> <{node}> .",
             f"<{key}> <http://purl.org/dc/terms/subject> <{node}> .",
             f"<{key}> <https://ekgf.github.io/dprod/inputDataset> <{node}> .",
-            f"<{key}/data> <http://www.w3.org/ns/prov#wasDerivedFrom> <{node}> .",
+            *[f"<{key}/data> <http://www.w3.org/ns/prov#wasDerivedFrom> <{node}> ."] * 3,
             f"<{key}/data/column/id> <http://www.w3.org/ns/prov#wasDerivedFrom> <{node}> .",
             f'<{node}> <http://purl.org/dc/terms/title> "mine" .',
         ))  # fmt: skip

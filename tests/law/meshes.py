@@ -22,7 +22,7 @@ from samples import BASE, product
 
 from fairmesh.catalog.access import Access, PolicySet
 from fairmesh.catalog.catalog import Catalog
-from fairmesh.catalog.document import SHARED
+from fairmesh.catalog.document import SHARED, ProductDocument, read
 from fairmesh.catalog.governance import Validator
 from fairmesh.catalog.model import (
     ANONYMOUS,
@@ -38,7 +38,7 @@ from fairmesh.catalog.model import (
     column_need,
 )
 from fairmesh.catalog.projection import remember
-from fairmesh.catalog.rdf import DEFAULT_LIMITS, GENID, NamedNode, Triple, canonical, load
+from fairmesh.catalog.rdf import GENID, NamedNode, Triple, canonical, load, parse
 
 PART_OF = "http://purl.org/dc/terms/isPartOf"
 KEYS = ("ops.a", "people.b", "people.c", "sales.d", "sales.e", "web.f")
@@ -105,7 +105,8 @@ TRAPS = (
     "<team/{d}> foaf:homepage <{o}/data> ; foaf:mbox <mailto:{k}@x.example> .",
     "<term/customer> a skos:Concept , <{o}/Kind> ; skos:prefLabel 'Kunde'@de , 'Patron'@en . <{k}> dct:subject "
     "<term/customer> .",
-    "<domain/{d}> skos:prefLabel 'The {d} domain'@en ; skos:definition 'Said by {k}' .",
+    "<domain/{d}> skos:prefLabel 'A {d} domain'@en ; skos:definition 'Said by {k}' . <team/people> foaf:name 'A team'"
+    " ; a foaf:Agent .",
     "<{k}> dcat:contactPoint [ a foaf:Agent ; foaf:name '{k} desk' ; foaf:mbox <mailto:{k}@x.example> ] .",
     "<{k}> dct:hasPart <https://ext.example/lake> . <https://ext.example/lake> a dcat:Dataset ; dct:title 'Lake of {k}'"
     " ; dprod:informationSensitivityClassification c:public ; prov:wasDerivedFrom <{o}/data> .",
@@ -135,10 +136,14 @@ class Doc:
     status: str = "build"
     owner: str = "people"
     term: str | None = None
+    calls: bool = False
+    """Whether it has names of its own for its domain and team."""
 
     def text(self) -> bytes:
         domain = self.key.split(".")[0]
         extra = [TRAPS[number].format(k=self.key, o=other, d=domain) for number, other in self.traps]
+        if self.calls:
+            extra += [f"<domain/{domain}> skos:prefLabel 'A domain'@en . <team/{self.owner}> foaf:name 'A team' ."]
         if self.pay is not None:
             extra.append(f"<{self.key}/data/column/pay> fm:classification c:{self.pay} .")
         return product(
@@ -159,7 +164,7 @@ def docs(words: Sequence[str]) -> st.SearchStrategy[Doc]:
         st.none() | st.sampled_from(CLASSIFICATIONS),
         st.lists(st.tuples(st.integers(0, len(TRAPS) - 1), keys), max_size=6, unique=True).map(tuple),
         st.sampled_from(TITLES), st.sampled_from(["build", "consume"]),
-        st.sampled_from(["people", "ops"]), st.none() | st.sampled_from(["customer", "amount"]),
+        st.sampled_from(["people", "ops"]), st.none() | st.sampled_from(["customer", "amount"]), st.booleans(),
     )  # fmt: skip
 
 
@@ -176,7 +181,7 @@ def histories(draw: st.DrawFn, name: str) -> list[Event]:
         replace(draw(one), key=last, classification="public", sources=(middle,)),
     ]
     events += draw(st.permutations(chain))
-    events += draw(st.lists(one | st.sampled_from(KEYS), max_size=4))
+    events += draw(st.lists(one | st.sampled_from([*KEYS, middle, middle]), max_size=4))
     return events
 
 
@@ -225,8 +230,11 @@ class RememberingValidator(Validator):
 class _Here:
     """Parses in this process: what these tests send is no danger to it."""
 
-    def call(self, function: Any, *args: Any, timeout: float) -> Any:
-        return function(*args)
+    def document(self, content: bytes, media_type: str | None) -> ProductDocument:
+        return read(content, media_type, BASE)
+
+    def graph(self, content: bytes, media_type: str | None) -> list[Triple]:
+        return [quad.triple for quad in parse(content, media_type, BASE).quads]
 
 
 class _Journal(History):
@@ -252,8 +260,7 @@ class Mesh(meshes.Mesh):
         for entry in entries:
             self.add(entry)
         self.validator = validator
-        self._limits = DEFAULT_LIMITS
-        self._parsers = _Here()  # type: ignore[assignment]
+        self._intake = _Here()  # type: ignore[assignment]
         self._threads = _threads()
         self._writing = threading.Lock()
         self._applied = self.journal.head()[0]

@@ -16,7 +16,7 @@ from law.serving import Answer, Court, open_court, shrunk
 
 from fairmesh.catalog.access import Access
 
-QUERIES, READS = 13, 6
+QUERIES, READS = 25, 8
 """GraphQL queries, and other requests that change nothing, which a pair of meshes is asked."""
 
 
@@ -74,7 +74,7 @@ class Trial:
 
     def _drawn(self, random: Random, known: Known) -> Iterator[Request]:
         walker = Walker(random, known)
-        kinds = ["query"] * QUERIES + ["read"] * READS + ["validate"]
+        kinds = ["query"] * QUERIES + ["read"] * READS + ["validate"] * (3 if known.own else 1)
         random.shuffle(kinds)
         for kind in kinds:
             if kind == "query":
@@ -98,6 +98,8 @@ class Trial:
             self.faults.append(f"{request}\n{answer}")
         if request.operation is not None:
             known.learn(json.loads(answer.body))
+        if request.template is not None:
+            request.template.note(answer.body)
         if answer.tag is not None:
             known.tags.append(answer.tag)
 
@@ -142,7 +144,7 @@ def _smaller(case: Difference) -> Iterator[Difference]:
 
 def _simpler(doc: Doc) -> Iterator[Doc]:
     plain = Doc(doc.key, doc.classification)
-    for name in ("sources", "pay", "title", "status", "owner", "term"):
+    for name in ("sources", "pay", "title", "status", "owner", "term", "calls"):
         if getattr(doc, name) != getattr(plain, name):
             yield replace(doc, **{name: getattr(plain, name)})
     for place in range(len(doc.traps)):

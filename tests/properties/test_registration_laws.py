@@ -15,6 +15,7 @@ from fairmesh.catalog import Catalog, Settings, document, rdf
 from fairmesh.catalog.errors import FairmeshError, Forbidden, InvalidDocument, ParseError, TooLarge, UnsupportedMedia
 from fairmesh.catalog.graph import VOCABULARY
 from fairmesh.catalog.model import Outcome, Submission
+from fairmesh.catalog.places import Positions
 from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
 
 SALES = producer("sales")
@@ -477,6 +478,6 @@ BLANK = BASE + "sales.orders" + rdf.GENID + "0"
     ],
 )  # fmt: skip
 def test_places_of_statements(text: str, media: str, lines: dict[tuple[str, str | None], int]) -> None:
-    places = rdf.Positions(text.encode(), media, BASE)
+    places = Positions(text.encode(), media, BASE)
     found = {key: (places.find(*key) or (None,))[0] for key in lines}
     assert found == lines

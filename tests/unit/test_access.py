@@ -172,6 +172,9 @@ def test_a_failed_extension_keeps_what_was_known(access: Access, engine: Clearan
     engine.down = True
     with pytest.raises(PolicyUnavailable):
         scope(access, KEYS)
+    with pytest.raises(PolicyUnavailable):
+        scope(access, KEYS[:1])  # what was decided before does not outlive the engine that decided it
+    engine.down = False
     assert scope(access, KEYS[:1]) is before
 
 

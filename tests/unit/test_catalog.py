@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from samples import ANALYST, BASE, STEWARD, producer, product, register
@@ -13,6 +13,7 @@ from fairmesh.catalog.errors import (
     ConfigError,
     Conflict,
     Forbidden,
+    InputError,
     InvalidDocument,
     NotConforming,
     NotFound,
@@ -68,6 +69,13 @@ def test_a_dry_run_says_the_same_and_writes_nothing(catalog: Catalog) -> None:
     assert (outcome.change, outcome.error) == ("created", None)
     assert catalog.journal.head() == head
     assert found(catalog, "orders") == []
+
+
+def test_a_dry_run_of_what_is_stored_says_unchanged(catalog: Catalog) -> None:
+    register(catalog, product("sales.orders"))
+    again = Submission(product("sales.orders"))
+    assert catalog.register(SALES, [again], channel="http", dry_run=True)[0].change == "unchanged"
+    assert catalog.validate(SALES, again, channel="http").change == "unchanged"
 
 
 def test_each_document_stands_or_falls_alone(catalog: Catalog) -> None:
@@ -129,6 +137,16 @@ def test_nobody_takes_a_product_over_by_claiming_another_domain(catalog: Catalog
     assert isinstance(submit(catalog, claimed).error, Forbidden)
     mine = product("sales.mine").replace(b"<domain/sales>", b"<domain/finance>")
     assert isinstance(submit(catalog, mine).error, Forbidden)
+
+
+def test_decisions_about_writes_are_logged(catalog: Catalog, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="fairmesh.decisions"):
+        submit(catalog, product("finance.x"))
+        submit(catalog, product("sales.x"))
+    denied, allowed = (record.getMessage() for record in caplog.records if record.name == "fairmesh.decisions")
+    assert denied.startswith("actor=producer action=register product=finance.x allowed=False reasons=")
+    assert "product=sales.x allowed=True" in allowed
+    assert catalog.policy_digest in allowed
 
 
 def test_a_key_whose_first_part_is_not_its_domain(catalog: Catalog) -> None:
@@ -212,7 +230,7 @@ def test_retiring(catalog: Catalog) -> None:
     with pytest.raises(StillUsed) as used:
         catalog.retire(web, iri, channel="http")
     assert [n.iri for n in used.value.still_used_by] == [BASE + "sales.leads"]
-    gone = catalog.retire(web, iri, channel="http", reason="replaced", force=True, at=datetime(2027, 1, 1, tzinfo=UTC))
+    gone = catalog.retire(web, iri, channel="http", reason="replaced", force=True, at=datetime(2026, 1, 1, tzinfo=UTC))
     assert gone.revision == 2
     assert found(catalog, None) == ["sales.leads"]
     assert upstream(catalog, "sales.leads/data") == set()
@@ -224,6 +242,16 @@ def test_retiring(catalog: Catalog) -> None:
         catalog.retire(web, iri, channel="http")
     again = submit(catalog, product("web.clicks"), web)
     assert (again.change, again.revision) == ("created", 3)
+
+
+def test_what_a_retirement_may_say(catalog: Catalog) -> None:
+    register(catalog, product("sales.a"), product("people.secret", classification="restricted"))
+    iri, later = BASE + "sales.a", datetime.now(UTC) + timedelta(days=1)
+    for bad in ({"at": later}, {"reason": "x" * 501}, {"replaced_by": BASE + "sales.none"}, {"replaced_by": iri},
+                {"replaced_by": BASE + "people.secret"}):  # fmt: skip
+        with pytest.raises(InputError):
+            catalog.retire(SALES, iri, channel="http", **bad)  # type: ignore[arg-type]
+    assert found(catalog, None, SALES) == ["sales.a"]
 
 
 def test_retiring_what_is_hidden_and_what_is_absent_reads_alike(catalog: Catalog) -> None:
@@ -303,6 +331,41 @@ def test_everything_is_there_after_a_restart(settings: Settings) -> None:
             view.raise_if_retired(BASE + "web.clicks")
     again.close()
     assert rebuild(settings).same
+
+
+def test_a_damaged_graph_is_made_anew(settings: Settings) -> None:
+    catalog = Catalog.open(settings)
+    register(catalog, product("web.clicks"))
+    digest = catalog.graph.digest()
+    catalog.close()
+    (settings.data / "graph" / "CURRENT").write_text("garbage")
+    with pytest.raises(ConfigError, match="rebuild"):
+        Catalog.open(settings)
+    rebuilt = rebuild(settings)
+    assert (rebuilt.before, rebuilt.after) == ("", digest)
+    again = Catalog.open(settings)
+    assert found(again, None) == ["web.clicks"]
+    again.close()
+
+
+def test_pages_go_on_among_equal_labels(catalog: Catalog) -> None:
+    register(catalog, *(product(f"sales.x{n}", title="Same") for n in range(4)))
+    seen, after = [], None
+    with catalog.view(STEWARD, channel="http") as view:
+        while True:
+            page = view.search(
+                None,
+                types=None,
+                filter=None,
+                order=SearchOrder.LABEL,
+                langs=None,
+                page=PageRequest(first=1, after=after),
+            ).page
+            seen += [hit.iri.removeprefix(BASE) for hit in page.items]
+            if not page.has_next:
+                break
+            after = page.cursors[-1]
+    assert seen == [f"sales.x{n}" for n in range(4)]
 
 
 def test_a_graph_that_fell_behind_is_caught_up(settings: Settings) -> None:

@@ -12,6 +12,7 @@ from rdflib.compare import isomorphic
 
 from fairmesh.catalog import rdf
 from fairmesh.catalog.errors import InputError, InvalidDocument, ParseError, TooLarge, UnsupportedMedia
+from fairmesh.catalog.places import Positions
 from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
 
 BASE = "http://localhost/id/"
@@ -87,6 +88,54 @@ def test_relative_iris_stay_under_the_base(data: bytes) -> None:
     assert caught.value.code == "escapes-base"
 
 
+LD = b'{"@context": {"p": "http://x/"},\n'
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "column", "written"),
+    [
+        (b'<x> a <y> ;\n # <../x>\n <p> "<../x>", <a/x> .\n<b> <p> 1, <../x> .', 4, 12, "<../x>"),
+        (b"<x> a <y> .\n<a> a <//host/x> .", 2, 7, "<//host/x>"),
+        (b"<a/b> a <y> .\n<q> a <a//b> .", 2, 7, "<a//b>"),
+        (b"<x> a <y> .\n  </x> a <y> .", 2, 3, "</x>"),
+        (b"<x> a <y> .\n<a> a <\\u002e./x> .", 2, 7, "<\\u002e./x>"),
+        (b"<x> a <y> .\n<a> <p> '''\n<../x>'''@en ; a <a/../../x> .", 3, 18, "<a/../../x>"),
+        (b"@base <a/b/> .\n<../x> a <y> .\nbase <c> <../../x> a <y> .\n<../../../x> a <y> .", 4, 1, "<../../../x>"),
+        (b"@prefix up: <../> . @prefix : <x/> .\n:x a _:up .\n:y a up:x .", 3, 6, "up:x"),
+        ("\ufeff<é> a <ü>, <../x> .".encode(), 1, 12, "<../x>"),
+        (b'<x> <p> "1"^^<y/x> .\n<x> <p> "1"^^<../x> .', 2, 14, "<../x>"),
+        (b"<x> a <http://other.example/y> .\n@base <http://other.example/> .\n<a> a <b> .", 2, 7, "<http://other."),
+        (b"<x> a <y> .\n@base <../> .\n<a> a <b> .", 2, 7, "<../>"),
+        (LD + b'"@id": "x", "p:t": "../x",\n "p:a": {"@id": "..\\/x"}}', 3, 17, '"..\\/x"'),
+        (LD + b'"@id": "x", "@type": ["p:x", "a//x"]}', 2, 30, '"a//x"'),
+        (b'{"@id": "http://o.example/",\n "@context": {"@base": "http://o.example/"}}', 2, 24, '"http://o.example/"'),
+        (
+            XML + b"\n<!-- rdf:about='../x' --><rdf:Bag rdf:about='x'"
+            b" xmlns:p='http://x/' p:t='a rdf:about=&quot;../x'>\n"
+            b"<p:t>../x</p:t>\n<p:o rdf:resource='&#46;./x'/></rdf:Bag></rdf:RDF>", 5, 19, "'&#46;./x'",
+        ),
+        (
+            XML + b"\n<rdf:Bag rdf:about='http://o.example/'/>\n<rdf:Bag rdf:about='a'\n xml:base='http://o.example/'/>"
+            b"</rdf:RDF>", 5, 11, "'http://o.example/'",
+        ),
+    ],
+)  # fmt: skip
+def test_a_reference_that_climbs_out_is_quoted_where_it_stands(
+    data: bytes, line: int, column: int, written: str
+) -> None:
+    with pytest.raises(InvalidDocument) as caught:
+        read(data)
+    assert caught.value.code == "escapes-base"
+    assert (caught.value.line, caught.value.column) == (line, column)
+    assert f" {written}" in caught.value.message
+
+
+def test_a_reference_found_nowhere_has_no_place() -> None:
+    with pytest.raises(InvalidDocument, match="ending in 'x'") as caught:
+        read(b'{"@context": {"@vocab": "../"},\n"@id": "x", "@type": "x"}')
+    assert (caught.value.line, caught.value.column) == (None, None)
+
+
 def test_the_base_may_be_named() -> None:
     named = read(b"@base <http://localhost/id/> . <a> a <b> .")
     assert named.quads == read(b"<a> a <b> .").quads
@@ -137,7 +186,7 @@ def test_serialising_is_deterministic() -> None:
 
 def test_places_of_statements() -> None:
     text = b'@prefix x: <http://x/> .\n# <a> x:q\n<a> a x:T ;\n  x:p "a . b ; c" ;\n  x:q [ x:p 1 ] .\nx:s x:p 2 .\n'
-    places = rdf.Positions(text, rdf.TURTLE, BASE)
+    places = Positions(text, rdf.TURTLE, BASE)
     assert places.find(BASE + "a") == (3, 1)
     assert places.find(BASE + "a", "http://x/p") == (4, 3)
     assert places.find(BASE + "a", "http://x/q") == (5, 3)
@@ -147,8 +196,8 @@ def test_places_of_statements() -> None:
 
 
 def test_places_in_json_and_xml() -> None:
-    assert rdf.Positions(b'{\n "@id": "a.b" }', rdf.JSON_LD, BASE).find(BASE + "a.b") == (2, 9)
-    assert rdf.Positions(XML + b"\n<x rdf:about='a.b'/>", rdf.RDF_XML, BASE).find(BASE + "a.b") == (3, 14)
+    assert Positions(b'{\n "@id": "a.b" }', rdf.JSON_LD, BASE).find(BASE + "a.b") == (2, 9)
+    assert Positions(XML + b"\n<x rdf:about='a.b'/>", rdf.RDF_XML, BASE).find(BASE + "a.b") == (3, 14)
 
 
 def test_blank_cycles_are_refused() -> None:

@@ -484,7 +484,11 @@ def test_a_cursor_of_a_document_that_is_gone_still_leads_on() -> None:
         assert found(restarted, SearchQuery(order=order, after=cursor)) == ["d"]
 
 
-@pytest.mark.parametrize("cursor", [(), ("x", "y", "z"), ("text", "iri"), (1.0, 2), (True, "iri", 1), (None, "iri")])
+@pytest.mark.parametrize(
+    "cursor",
+    [(), ("x", "y", "z"), ("text", "iri"), (1.0, 2), (True, "iri", 1), (None, "iri"), ("RELEVANCE x", "iri"),
+     ("UPDATED 1.0", "iri"), ("LABEL 1.0", "iri")],
+)  # fmt: skip
 def test_foreign_cursors_are_refused(cursor: Cursor) -> None:
     with pytest.raises(InputError, match="cursor") as refused:
         corpus("order").search(SearchQuery("order", after=cursor), ALL)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import pytest
-from meshes import Mesh, open_access
+from meshes import NOW, Mesh, open_access, parsed, register_entry
 from samples import ANALYST, BASE, STEWARD, product
 
 from fairmesh.catalog.access import Access
+from fairmesh.catalog.document import TYPE
 from fairmesh.catalog.errors import InputError, NotFound, Retired
 from fairmesh.catalog.model import (
     Action,
     Direction,
+    Entry,
     FacetField,
     Finding,
     IriFilter,
@@ -220,3 +223,93 @@ def test_a_position_that_is_no_number_comes_last(mesh: Mesh) -> None:
     mesh.load([product("web.a", columns=["a", "b"], extra=extra)])
     with mesh.reading(STEWARD) as view:
         assert [c.name for c in view.columns(BASE + "web.a/data", PageRequest()).items] == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        (None, "Book"),
+        (["de-AT"], "Buch"),
+        (["en-GB"], "Book"),
+        (["zz", "FR"], "Livre"),
+        (["es-419"], "Libro"),
+        (["es"], "Libro"),
+        (["zz"], "Book"),
+    ],
+)
+def test_a_language_is_looked_up_by_shortening_what_was_asked_for(
+    mesh: Mesh, asked: list[str] | None, shown: str
+) -> None:
+    node = "<web.a/part>"
+    texts = "'Buch'@de , 'Book'@en , 'Livre'@fr , 'Libro'@es-419 , 'Aklat'@tl"
+    mesh.load([product("web.a", extra=f"<web.a> dct:hasPart {node} . {node} dct:title {texts} .")])
+    with mesh.reading(STEWARD) as view:
+        assert view.label(BASE + "web.a/part", asked) == shown
+
+
+def test_untagged_text_comes_before_english_and_english_before_the_rest(mesh: Mesh) -> None:
+    extra = "<web.a> dct:hasPart <web.a/p> , <web.a/q> . <web.a/p> dct:title 'plain' , 'A'@en . "
+    extra += "<web.a/q> dct:title 'Z'@da , 'A'@sv ."
+    mesh.load([product("web.a", extra=extra)])
+    with mesh.reading(STEWARD) as view:
+        assert [view.label(BASE + "web.a/p", langs) for langs in (["zz"], None)] == ["plain", "A"]
+        assert view.label(BASE + "web.a/q", ["zz"]) == "Z"
+
+
+def test_an_outside_node_is_what_the_first_product_says_it_is(mesh: Mesh) -> None:
+    def lake(key: str, title: str, column: str, word: str) -> bytes:
+        extra = f"""<{key}> dprod:outputDataset <{LAKE}> .
+          <{LAKE}> a dcat:Dataset ; dct:title "{title}"@en ; dct:description "A {title}"@en ;
+            dprod:informationSensitivityClassification c:{word} ; dct:conformsTo <{LAKE}/schema> .
+          <{LAKE}/schema> a csvw:Schema ; csvw:column <{LAKE}/id> , <{LAKE}/{column}> .
+          <{LAKE}/id> a csvw:Column ; csvw:name "{column}-id" . <{LAKE}/{column}> a csvw:Column ."""
+        return product(key, classification=word, extra=extra)
+
+    def seen(subject: Subject) -> tuple[object, ...]:
+        with mesh.reading(subject) as view:
+            names = [c.name for c in view.columns(LAKE, PageRequest()).items]
+            info = view.dataset(LAKE)
+            assert info is not None
+            titles = view.properties(LAKE, predicates=frozenset({DCT + "title"}), langs=None, page=PageRequest())
+            word = (info.classification or "").split("/")[-1]
+            return view.label(LAKE), view.description(LAKE), word, names, info.product, titles.total
+
+    def told(title: str, column: str, word: str, key: str, titles: int) -> tuple[object, ...]:
+        return title, f"A {title}", word, [column, f"{column}-id"], BASE + key, titles
+
+    mesh.load([product("ops.y"), lake("web.z", "Lake", "size", "internal")])
+    later = NOW + timedelta(days=1)
+    mesh.add(entry_of(lake("web.a", "Mine", "gold", "internal"), 3, later))
+    first = told("Lake", "size", "internal", "web.z", 2)
+    assert seen(ANALYST) == seen(STEWARD) == first
+    mesh.add(entry_of(lake("people.b", "Secret", "gem", "restricted"), 4, NOW - timedelta(days=900)))
+    assert seen(ANALYST) == first
+    assert seen(STEWARD) == told("Secret", "gem", "restricted", "people.b", 3)
+
+
+def entry_of(data: bytes, number: int, created: datetime) -> Entry:
+    document = parsed(data)
+    return register_entry(number, document.nquads, document.product, document.key, 1, created)
+
+
+def test_a_class_joins_nothing_unless_it_is_asked_to(mesh: Mesh) -> None:
+    mesh.load([product("web.a"), product("ops.b", classification="public")])
+    ends = (BASE + "web.a/data/schema", BASE + "ops.b/data/schema")
+    with mesh.reading(STEWARD) as view:
+        for predicates, length in ((None, 0), (frozenset({TYPE}), 2)):
+            found = view.paths(*ends, predicates=predicates, direction=Direction.BOTH, max_length=2, k=1)
+            assert sum(map(len, found)) == length
+
+
+def test_walks_have_limits(mesh: Mesh) -> None:
+    mesh.load([product("web.a")])
+    start = BASE + "web.a"
+    with mesh.reading(STEWARD) as view:
+        for k, length in ((0, 5), (21, 5), (5, 0), (5, 21)):
+            with pytest.raises(InputError, match=r"k is|maxLength is") as refused:
+                view.paths(start, start, predicates=None, direction=Direction.OUT, max_length=length, k=k)
+            assert refused.value.remedy == "Give 1 to 20."
+        for steps in ([WalkStep()] * 21, [WalkStep(max_hops=51)]):
+            with pytest.raises(InputError, match=r"21 steps|51 hops") as refused:
+                view.traverse([start], steps, filter=None, distinct=True, page=PageRequest())
+            assert refused.value.remedy.startswith("Give at most")
