@@ -149,8 +149,10 @@ class Products:
             subject = self._service.subject(request)
             with self._catalog.view(subject, channel=CHANNEL) as view:
                 product = self._find(view, request.path_params["key"])
-                if isinstance(condition, str):
+                expected = condition if isinstance(condition, int) else None
+                if isinstance(condition, str) and condition != "*":
                     self._agree(view, product, condition)
+                    expected = product.revision
                 successor = _successor(view, asked)
             return self._catalog.retire(
                 subject,
@@ -160,7 +162,7 @@ class Products:
                 replaced_by=successor,
                 at=None,
                 force=force,
-                if_revision=None if condition == "*" else product.revision if isinstance(condition, str) else condition,
+                if_revision=expected,
             ).revision
 
         number = await run_in_threadpool(work)
@@ -275,7 +277,8 @@ class _Parts(MultiPartParser):
 async def _from_parts(request: Request, body: bytes) -> list[Submission]:
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
-        yield b""
+        if not parser.complete:
+            raise MultiPartException("it ends before its closing boundary")
 
     parser = _Parts(
         request.headers, stream(), max_files=BATCH_DOCUMENTS + 1, max_fields=BATCH_DOCUMENTS + 1,
@@ -284,12 +287,9 @@ async def _from_parts(request: Request, body: bytes) -> list[Submission]:
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError) as error:
-        raise errors.ParseError(f"the batch is not multipart: {error}", remedy="Correct the body") from None
-    if not parser.complete:
-        await form.close()
         raise errors.ParseError(
-            "the batch ends before its closing boundary", remedy="Send all of it, up to the last --boundary--"
-        )
+            f"the batch is not multipart: {error}", remedy="Send every part whole, and --boundary-- after the last"
+        ) from None
     found = []
     for _, part in form.multi_items():
         if isinstance(part, UploadFile):

@@ -363,7 +363,8 @@ class ValidateInput:
     metadata: MetadataInput
     shapes: MetadataInput | None = strawberry.field(
         description="Rules of your own (SHACL Core), tried on top of those in force. Each is a shape named under"
-        " https://w3id.org/fairmesh/rules/org/trial/ with fm:mode and sh:message.",
+        " https://w3id.org/fairmesh/rules/org/trial/ with fm:mode (fm:gate, fm:gateWhenLive, fm:warn or fm:advise) and"
+        " sh:message.",
         default=UNSET,
     )
     against: ValidateAgainst | None = ValidateAgainst.MESH

@@ -273,7 +273,7 @@ def test_bad_pages_are_refused_with_a_remedy(mesh: Mesh, arguments: str) -> None
     "query",
     [
         'search(text: "orders", after: "") { totalCount }',
-        'traverse(input: { from: [], steps: [] }, after: "") { nodes { id } }',
+        'dataProduct(key: "sales.orders") { relations(after: "") { totalCount } }',
         'domains(after: "") { totalCount }',
         'glossaryTerms(after: "") { totalCount }',
         'dataProduct(key: "sales.orders") { revisions(after: "") { totalCount } }',
@@ -429,15 +429,17 @@ def test_retire_names_who_still_reads(mesh: Mesh) -> None:
 
 def test_a_retirement_that_cannot_be_is_refused_as_a_value(mesh: Mesh) -> None:
     mesh.put(document("sales.leaving", "Leaving"), "sales")
-    steward = mesh.data('{ dataProduct(key: "hr.salaries") { id } }', "steward")["dataProduct"]["id"]
-    id = mesh.data('{ dataProduct(key: "sales.leaving") { id } }')["dataProduct"]["id"]
+    hidden = mesh.data('{ dataProduct(key: "hr.salaries") { id } }', "steward")["dataProduct"]["id"]
+    product = mesh.data('{ dataProduct(key: "sales.leaving") { id domain { id } } }')["dataProduct"]
+    id, domain = product["id"], product["domain"]["id"]
     mutation = """mutation($input: RetireInput!) { retire(input: $input) {
       dataProduct { key } errors { __typename code message } } }"""
     for wrong, said in (
         ({"at": "2999-01-01T00:00:00Z"}, "INVALID"),
         ({"reason": "x" * 501}, "INVALID"),
         ({"replacedBy": id}, "INVALID"),
-        ({"replacedBy": steward}, "INVALID"),
+        ({"replacedBy": domain}, "INVALID"),
+        ({"replacedBy": hidden}, "NOT_FOUND"),
         ({"replacedBy": ""}, "NOT_FOUND"),
     ):
         done = mesh.data(mutation, "sales", input={"id": id, "reason": "no use"} | wrong)["retire"]
@@ -461,14 +463,17 @@ def test_the_schema_says_what_offsets_rests_and_own_rules_are(mesh: Mesh) -> Non
 def test_own_rules_are_named_as_the_schema_says(mesh: Mesh) -> None:
     shapes = """@prefix sh: <http://www.w3.org/ns/shacl#> . @prefix dprod: <https://ekgf.github.io/dprod/> .
       @prefix fm: <https://w3id.org/fairmesh/ns#> .
-      <https://w3id.org/fairmesh/rules/org/trial/purpose> a sh:NodeShape ; fm:mode "enforce" ;
+      <https://w3id.org/fairmesh/rules/org/trial/purpose> a sh:NodeShape ; fm:mode fm:gate ;
         sh:targetClass dprod:DataProduct ; sh:message "It needs two purposes."@en ;
         sh:property [ sh:path dprod:purpose ; sh:minCount 2 ; sh:message "It needs two purposes."@en ] ."""
     mutation = """mutation($text: String!, $shapes: String!) { validate(input: {
       metadata: { content: $text }, shapes: { content: $shapes } }) {
-        report { results { nodes { message } } } errors { message } } }"""
-    answer = mesh.data(mutation, "steward", text=PRODUCTS["sales.orders"], shapes=shapes)["validate"]
-    assert "two purposes" in str(answer["report"]), answer
+        errors { code } } }"""
+    codes = [
+        mesh.data(mutation, "steward", text=PRODUCTS["sales.orders"], shapes=own)["validate"]["errors"][0]["code"]
+        for own in (shapes, shapes.replace("rules/org/trial/", "rules/mine/"), shapes.replace("fm:gate", '"gate"'))
+    ]
+    assert codes == ["FORBIDDEN", "INVALID", "INVALID"], "good rules are read, then policy says who may register"
 
 
 # -- limits -----------------------------------------------------------------------------------------------------------
