@@ -60,6 +60,7 @@ class Resources:
         """`/ns`: the vocabulary in force; `/ns/x`: what it says of one term, scheme or concept of fairmesh's own."""
         options(request)
         kind = choose(request, VOCABULARY_FORMS)
+        await run_in_threadpool(self._service.subject, request)  # a token nobody knows is refused here, too
         triples = self._catalog.rules.vocabulary()
         path = request.path_params.get("path", "")
         if path:

@@ -61,6 +61,7 @@ from fairmesh.catalog.model import (
 from fairmesh.catalog.projection import Projection, project, statement_changes
 from fairmesh.catalog.rdf import NamedNode, Triple
 from fairmesh.catalog.registry import Product, Registry
+from fairmesh.catalog.rulefiles import vocabulary_of
 from fairmesh.catalog.search import Index
 from fairmesh.catalog.view import View
 
@@ -674,7 +675,7 @@ def project_graph(graph: Graph, entry: Entry) -> None:
     draft = entry.draft
     if draft.kind is EntryKind.RULES:
         files = {name: text.encode() for name, text in json.loads(draft.document).items()}
-        graph.set_vocabulary(RuleSet.from_files(files).vocabulary(), entry.seq)
+        graph.set_vocabulary(vocabulary_of(files), entry.seq)
     elif draft.product:
         graph.replace(draft.product, draft.document, entry.seq)
     else:

@@ -70,6 +70,7 @@ class OxigraphGraph:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._store: Store | None = None
+        self._closed = False
         try:
             self._store = Store(str(folder))
         except (OSError, RuntimeError) as error:
@@ -81,8 +82,10 @@ class OxigraphGraph:
 
     @property
     def store(self) -> Store:
+        if self._closed:
+            raise ConfigError("the graph is closed", remedy="Open the data directory again")
         if self._store is None:
-            raise ConfigError("the graph is closed")
+            self._store = Store(str(self._folder))
         return self._store
 
     def reflects(self) -> int:
@@ -106,8 +109,7 @@ class OxigraphGraph:
             if shutil.disk_usage(self._folder).free < _ROOM:
                 raise
             self._store = None
-            self._store = Store(str(self._folder))
-            self._store.update(text)
+            self.store.update(text)
 
     def set_vocabulary(self, triples: Iterable[Triple], seq: int) -> None:
         self.replace(VOCABULARY, canonical(triples), seq)
@@ -148,7 +150,7 @@ class OxigraphGraph:
 
     def close(self) -> None:
         """Release the folder."""
-        self._store = None
+        self._store, self._closed = None, True
 
 
 # -- literals as written ----------------------------------------------------------------------------------------------

@@ -107,6 +107,11 @@ def refusal(file: str, what: str, remedy: str, *, line: int | None = None, iri: 
     return InputError(f"{file}: {what}", remedy=remedy, line=line, iri=iri, code="rule-set")
 
 
+def vocabulary_of(files: Mapping[str, bytes]) -> list[Triple]:
+    """The vocabulary statements of a rule set that was in force once; its rules need not pass today's lint."""
+    return [triple for level in read_levels(files) for triple in level.vocabulary]
+
+
 def read_levels(files: Mapping[str, bytes]) -> tuple[Level, ...]:
     for name in files:
         if not FILE.fullmatch(name):

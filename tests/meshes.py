@@ -72,7 +72,7 @@ class MemoryGraph(OxigraphGraph):
     """The embedded adapter over a store in memory, with the vocabularies in it."""
 
     def __init__(self) -> None:
-        self._store = Store()
+        self._store, self._closed = Store(), False
         self._store.extend(_vocabulary())
 
 

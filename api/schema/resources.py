@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
 import strawberry
+from graphql import VariableNode
 from strawberry import UNSET
 
 from fairmesh.api.schema.inputs import IRI, JSON, Cost, LanguageTag, field, frozen, page
@@ -391,7 +392,11 @@ def both_ways(
 ) -> model.PageRequest:
     """A page forwards or backwards. Raises `InputError` when a query asks for both at once."""
     if last or last == 0:
-        given = {a.name.value for node in info._raw_info.field_nodes for a in node.arguments or ()}
+        sent = info.variable_values
+        given = {
+            a.name.value for node in info._raw_info.field_nodes for a in node.arguments or ()
+            if not isinstance(a.value, VariableNode) or a.value.name.value in sent
+        }  # fmt: skip
         if ("first" in given and first is not None) or isinstance(after, str):
             raise errors.InputError("a page goes forwards or backwards, not both", remedy="Leave out first and after")
     return page(first, after, None if last is UNSET else last, before)

@@ -109,3 +109,21 @@ def test_a_second_opener_is_refused(open_graph: Open) -> None:
     open_graph()
     with pytest.raises(ConfigError, match="cannot be opened"):
         open_graph()
+
+
+class Sick:
+    """A store whose disk was full once: it refuses every write until it is opened again."""
+
+    def update(self, text: str) -> None:
+        raise OSError("no space left when the last write was made")
+
+
+def test_a_store_that_failed_is_opened_again_when_there_is_room(tmp_path: Path) -> None:
+    graph = OxigraphGraph(tmp_path / "graph")
+    graph.replace(A, FIRST, 1)
+    graph._store = Sick()  # type: ignore[assignment]
+    graph.replace(A, SECOND, 2)
+    assert (rdf.canonical(graph.graph(A)), graph.reflects()) == (SECOND, 2)
+    graph.close()
+    with pytest.raises(ConfigError, match="closed"):
+        graph.reflects()

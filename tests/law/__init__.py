@@ -1,1 +1,1 @@
-"""The law of hiding over the real service: drawn meshes, requests generated from the served schema, answers compared."""
+"""The law of hiding over the real service: drawn meshes, requests made from the served schema, answers compared."""

@@ -33,12 +33,12 @@ from graphql import (
     is_leaf_type,
     is_required_input_field,
 )
-from law.meshes import KEYS, TITLES, Doc, Pair
 from samples import BASE
 
 from fairmesh.catalog.document import TYPE
 from fairmesh.catalog.model import CLASSIFICATION, Subject
 from fairmesh.catalog.rdf import NamedNode, load
+from law.meshes import KEYS, TITLES, Doc, Pair
 
 T = TypeVar("T")
 OPERATIONS = 150
@@ -271,7 +271,9 @@ class _Operation:
         text = f"{word} Q{f'({declared})' if declared else ''} {{ {' '.join(fields)} }} {' '.join(self.fragments)}"
         return Template(text, tuple(self.given))
 
-    def rare(self, parent: GraphQLObjectType | GraphQLInterfaceType, count: int, among: Sequence[str] = ()) -> list[str]:
+    def rare(
+        self, parent: GraphQLObjectType | GraphQLInterfaceType, count: int, among: Sequence[str] = ()
+    ) -> list[str]:
         """`count` field names of a type, drawn so that those asked for seldom come more often."""
         names = list(among or parent.fields)
         asked = self.writer.asked
@@ -386,7 +388,9 @@ class Values:
             return {name: self.draw(name, kind.fields[name].type, depth + 1)}
         needed = [name for name, one in kind.fields.items() if is_required_input_field(one)]
         others = [name for name in kind.fields if name not in needed]
-        chosen = needed + self.random.sample(others, min(len(others), self.random.choice((0, 1, 1, 2) if depth < 2 else (0, 1))))
+        chosen = needed + self.random.sample(
+            others, min(len(others), self.random.choice((0, 1, 1, 2) if depth < 2 else (0, 1)))
+        )
         return {name: self.draw(name, kind.fields[name].type, depth + 1) for name in chosen}
 
     def iri(self, name: str) -> str:
@@ -434,7 +438,9 @@ class Values:
         return self.random.random() < 0.5
 
     def datetime(self, name: str) -> str:
-        return self.one(["2025-03-07T12:00:00Z", "2025-03-07T14:00:00Z", "2025-03-07T16:30:00+02:00", "2030-01-01T00:00:00Z"])
+        return self.one(
+            ["2025-03-07T12:00:00Z", "2025-03-07T14:00:00Z", "2025-03-07T16:30:00+02:00", "2030-01-01T00:00:00Z"]
+        )
 
     def languagetag(self, name: str) -> str:
         return self.one(["en", "de", "fr", "de-AT"])
@@ -454,7 +460,12 @@ class Values:
         others = [key for key in (*KEYS, "web.new") if not self._stored(key)]
         key = self.one(others, *[[*allowed, *(f"{domain}.new" for domain in self.known.own)]] * 3)
         domain = key.split(".")[0]
-        doc = Doc(key, random.choice(("public", "internal")), title=random.choice(TITLES), owner=random.choice((domain, "ops")))
+        doc = Doc(
+            key,
+            random.choice(("public", "internal")),
+            title=random.choice(TITLES),
+            owner=random.choice((domain, "ops")),
+        )
         return "\n".join([doc.text().decode(), *(self._reference(key) for _ in range(3))])
 
     def _stored(self, key: str) -> bool:

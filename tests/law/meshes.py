@@ -55,7 +55,7 @@ SUBJECTS: Mapping[str, Subject] = {
 }
 """Those for whom something is hidden: stewards and auditors see all."""
 
-_WHOLE_OR_NOT = {name: ("public", "internal", "restricted") for name in SUBJECTS} | {
+_WHOLE_OR_NOT = dict.fromkeys(SUBJECTS, ("public", "internal", "restricted")) | {
     "anonymous": CLASSIFICATIONS,
     "confidential": CLASSIFICATIONS,
 }
@@ -265,7 +265,6 @@ class Mesh(meshes.Mesh):
         self._writing = threading.Lock()
         self._applied = self.journal.head()[0]
 
-
     def documents(self) -> list[bytes]:
         """All there ever was."""
         return [entry.draft.document for entry in self.journal.all]  # type: ignore[attr-defined]
@@ -372,4 +371,3 @@ def make_pair(access: Access, validator: Validator, history: Sequence[Event], su
     entries = entries_of(history)
     whole = Mesh(access, entries, validator)
     return Pair(tuple(history), whole, Mesh(access, without(whole, entries, subject), validator))
-

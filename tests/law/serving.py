@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,20 +27,24 @@ from graphql import (
     print_ast,
     visit,
 )
-from law.asking import Request
-from law.meshes import SUBJECTS, Mesh, Pair
 
 from fairmesh.api.app import create_app
 from fairmesh.api.auth import Tokens
 from fairmesh.catalog import Settings
+from law.asking import Request
+from law.meshes import SUBJECTS, Mesh, Pair
 
 VOLATILE = frozenset({b"date"})
 """Headers that may differ. Servers set a Date; nothing else of an answer depends on when or where it was made."""
 
+STORED = re.compile(rb'"change":"(updated|unchanged)"')
+"""Whether a document is what is stored, to the letter, is for those to know who may update the product: they learn from
+it that their own product says something of what they cannot see."""
+
 
 @dataclass(frozen=True)
 class Answer:
-    """All of a response but `VOLATILE` headers."""
+    """All of a response but `VOLATILE` headers, and without the word of `STORED`."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
@@ -78,8 +83,10 @@ class Side:
 
     async def _ask(self, request: Request, headers: list[tuple[str, str]]) -> Answer:
         found = await self._client.request(request.method, request.path, headers=headers, content=request.body)
-        kept = tuple((name, value) for name, value in found.headers.raw if name.lower() not in VOLATILE)
-        return Answer(found.status_code, kept, found.content)
+        body, words = STORED.subn(b'"change":"stored"', found.content)
+        left_out = VOLATILE | {b"content-length"} if words else VOLATILE
+        kept = tuple((name, value) for name, value in found.headers.raw if name.lower() not in left_out)
+        return Answer(found.status_code, kept, body)
 
 
 class Court:
@@ -88,7 +95,9 @@ class Court:
     def __init__(self, folder: Path, runner: asyncio.Runner) -> None:
         settings = Settings.read({"data": folder, "workers": 1}, environment={})
         self._tokens = Tokens.open(folder)
-        self._known = {n: None if s.kind == "anonymous" else f"Bearer {self._tokens.create(s)}" for n, s in SUBJECTS.items()}
+        self._known = {
+            n: None if s.kind == "anonymous" else f"Bearer {self._tokens.create(s)}" for n, s in SUBJECTS.items()
+        }
         self.whole, self.less = (Side(settings, self._tokens, runner) for _ in range(2))
 
     def close(self) -> None:
@@ -122,18 +131,47 @@ def open_court(folder: Path) -> Iterator[Court]:
 
 
 def shrunk(request: Request) -> Iterator[Request]:
-    """Requests with one field, fragment or argument less; some are not valid."""
+    """Requests with one field, fragment, argument, value or line less; some are not valid."""
     operation = request.operation
-    if operation is None:
-        return
-    tree = parse(operation["query"])
+    if operation is not None:
+        for query in _shorter(operation["query"]):
+            yield replace(request, body=json.dumps(operation | {"query": query}).encode())
+        for variables in _less(operation["variables"]):
+            yield replace(request, body=json.dumps(operation | {"variables": variables}).encode())
+    elif ("content-type", "application/json") in request.headers:
+        for value in _less(json.loads(request.body)):
+            yield replace(request, body=json.dumps(value).encode())
+    else:
+        for text in _less(request.body.decode()):
+            yield replace(request, body=text.encode())
+        for place in range(len(request.headers)):
+            yield replace(request, headers=request.headers[:place] + request.headers[place + 1 :])
+
+
+def _less(value: Any) -> Iterator[Any]:
+    """The JSON value with one member, item or line less."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield {other: kept for other, kept in value.items() if other != name}
+            yield from (value | {name: smaller} for smaller in _less(inner))
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield value[:place] + value[place + 1 :]
+            yield from ([*value[:place], smaller, *value[place + 1 :]] for smaller in _less(inner))
+    elif isinstance(value, str) and "\n" in value:
+        lines = value.splitlines()
+        yield from ("\n".join(lines[:place] + lines[place + 1 :]) for place in reversed(range(len(lines))))
+
+
+def _shorter(query: str) -> Iterator[str]:
+    tree = parse(query)
     place = 0
     while True:
         dropping = _Dropping(place)
         smaller = visit(tree, dropping)
         if dropping.left >= 0:
             return
-        yield replace(request, body=json.dumps(operation | {"query": print_ast(smaller)}).encode())
+        yield print_ast(smaller)
         place += 1
 
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
+from fairmesh.catalog.access import Access
 from law.asking import Known, Request, Walker, Writer
 from law.meshes import SUBJECTS, Doc, Event, Pair, RememberingValidator, make_pair
 from law.serving import Answer, Court, open_court, shrunk
-
-from fairmesh.catalog.access import Access
 
 QUERIES, READS = 25, 8
 """GraphQL queries, and other requests that change nothing, which a pair of meshes is asked."""
@@ -37,7 +36,11 @@ class Difference:
             operation = request.operation
             lines.append(f"{request.method} {request.path} {dict(request.headers)}")
             lines.append(f"{operation['query']}\n{operation['variables']}" if operation else request.body.decode())
-        return "\n".join([*lines, f"with it:    {self.whole}", f"without it: {self.less}"])
+        place = next((n for n, (a, b) in enumerate(zip(self.whole.body, self.less.body, strict=False)) if a != b), 0)
+        for word, answer in (("with it", self.whole), ("without it", self.less)):
+            lines.append(f"{word}: {answer.status} ...{answer.body[max(0, place - 300) : place + 300].decode()!r}...")
+        lines += [f"only one has {name!r}: {value!r}" for name, value in {*self.whole.headers} ^ {*self.less.headers}]
+        return "\n".join(lines)
 
 
 @dataclass
@@ -116,7 +119,7 @@ class Trial:
     def _again(self, case: Difference) -> Difference | None:
         self._open(case.name, case.history)
         whole, less = [self.court.answers(request, case.name) for request in case.requests][-1]
-        if whole == less or (case.requests[-1].operation and 200 not in (whole.status, less.status)):
+        if whole == less or {whole.status, less.status} == {400}:
             return None
         return replace(case, whole=whole, less=less)
 

@@ -1,4 +1,9 @@
-"""The law (to be written)."""
+"""What policy hides does not exist for the caller: `answer(W, s, q) == answer(W without what s may not see, s, q)`.
+
+Meshes, subjects and requests are drawn; requests are made from the served schema, so that a new field is asked for the
+day it appears, and over HTTP. Both meshes answer through the real service. Leaks planted on purpose must be found.
+`FAIRMESH_SOAK=1` draws ten times as many.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +13,16 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from law.asking import Values
 from law.leaks import PLANTS
 from law.meshes import SUBJECTS, Event, histories, write_policies
 from law.trial import Difference, Trial, open_trial
 from meshes import RememberingEngine
 from opa import opa_server
-from starlette.routing import Match, Route
 
 from fairmesh.catalog.access import Access, OpaEngine, PolicySet
 
 SOAK = bool(os.environ.get("FAIRMESH_SOAK"))
+
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
@@ -61,19 +65,16 @@ def first_difference(trial: Trial, pairs: int, *, soak: bool = SOAK) -> Differen
 
 
 def test_what_is_hidden_shows_in_no_answer(trial: Trial) -> None:
-    difference = first_difference(trial, 90)
+    difference = first_difference(trial, 40)
     assert difference is None, str(difference)
 
 
 def test_nor_when_an_opa_server_decides(trial_by_opa: Trial) -> None:
-    difference = first_difference(trial_by_opa, 30)
+    difference = first_difference(trial_by_opa, 12)
     assert difference is None, str(difference)
 
 
 @pytest.mark.parametrize("name", PLANTS)
 def test_a_planted_leak_is_found(trial: Trial, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     PLANTS[name](monkeypatch)
-    n=trial.pairs
-    d = first_difference(trial, 60, soak=False)
-    print(name, trial.pairs-n)
-    assert d is not None
+    assert first_difference(trial, 60, soak=False) is not None

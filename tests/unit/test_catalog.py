@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -24,6 +25,8 @@ from fairmesh.catalog.errors import (
 from fairmesh.catalog.model import (
     ANONYMOUS,
     Direction,
+    Draft,
+    EntryKind,
     LineageDirection,
     Outcome,
     PageRequest,
@@ -377,6 +380,23 @@ def test_a_graph_that_fell_behind_is_caught_up(settings: Settings) -> None:
     again = Catalog.open(settings)
     assert again.graph.digest() == digest
     again.close()
+
+
+def test_rules_of_long_ago_need_not_pass_todays_lint(settings: Settings) -> None:
+    catalog = Catalog.open(settings)
+    shapes = "@prefix sh: <http://www.w3.org/ns/shacl#> . <urn:rule> a sh:NodeShape ; sh:targetClass <urn:Class> ."
+    vocabulary = '<urn:term> <http://www.w3.org/2000/01/rdf-schema#label> "Old"@en .'
+    files = json.dumps({"core/shapes.ttl": shapes, "core/vocabulary.ttl": vocabulary}).encode()
+    catalog.journal.append([
+        Draft(EntryKind.RULES, "", "", 0, files, "application/json", b"", "fairmesh", datetime.now(UTC), "old", "old",
+              {"digest": "old"})
+    ])  # fmt: skip
+    catalog.close()
+    again = Catalog.open(settings)  # applies the old entry, then notes the rules that ship as the ones in force
+    assert next(again.graph.match("urn:term"), None) is None
+    assert again.journal.last(EntryKind.RULES).draft.detail["digest"] == again.ruleset_digest  # type: ignore[union-attr]
+    again.close()
+    assert rebuild(settings).same
 
 
 def test_one_process_and_one_base_to_a_directory(settings: Settings, catalog: Catalog) -> None:

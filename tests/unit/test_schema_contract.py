@@ -182,7 +182,7 @@ def test_directive_definitions(contract: GraphQLSchema, served: GraphQLSchema) -
     def definitions(schema: GraphQLSchema) -> dict[str, str]:
         own = [d for d in schema.directives if not is_specified_directive(d)]
         return {
-            d.name: f"{sorted((name, _value(a)) for name, a in d.args.items())} {sorted(place.name for place in d.locations)}"
+            d.name: f"{sorted((name, _value(a)) for name, a in d.args.items())} {sorted(at.name for at in d.locations)}"
             for d in own
         }
 
