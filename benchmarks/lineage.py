@@ -20,7 +20,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fairmesh.catalog.lineage import LineageIndex, Visible
-from fairmesh.catalog.model import Level, LineageDirection, LineageStatement, Need
+from fairmesh.catalog.model import EVERYTHING, Level, LineageDirection, LineageStatement, Need
 
 BASE = "http://localhost/id/"
 DERIVED = "http://www.w3.org/ns/prov#wasDerivedFrom"
@@ -96,9 +96,9 @@ def medians(rounds: int, calls: dict[str, Callable[[], object]]) -> dict[str, fl
 
 def compare(name: str, edges: Edges, rng: random.Random, rounds: int) -> None:
     index, slots = index_of(edges)
-    everything = np.ones((slots, len(Need)), dtype=bool)
+    everything = np.full(slots, EVERYTHING)
     half = everything.copy()
-    half[[slot for slot in range(1, slots) if rng.random() < 0.5]] = False
+    half[[slot for slot in range(1, slots) if rng.random() < 0.5]] = 0
 
     def search(visible: Visible) -> Callable[[], object]:
         start = index._nodes.ids[dataset(0)]

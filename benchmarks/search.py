@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fairmesh.catalog.model import FacetField, Need, SearchDocument, SearchFacet, SearchText, column_need
+from fairmesh.catalog.model import EVERYTHING, FacetField, Need, SearchDocument, SearchFacet, SearchText, column_need
 from fairmesh.catalog.search import DATA_PRODUCT, Index, SearchQuery
 
 DCT = "http://purl.org/dc/terms/"
@@ -97,9 +97,9 @@ def in_turns(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
 
 
 def reads(index: Index, mesh: Mesh, count: int) -> None:
-    everything = np.ones((count, len(Need)), np.bool_)
+    everything = np.full(count, EVERYTHING)
     half = everything.copy()
-    half[np.random.default_rng(1).random(count) < 0.5] = False
+    half[np.random.default_rng(1).random(count) < 0.5] = 0
     half_of_domains = np.arange(count) % 2 == 0
     queries = {
         "rare word": mesh.words[3000],
@@ -111,7 +111,7 @@ def reads(index: Index, mesh: Mesh, count: int) -> None:
         "no text": None,
     }
 
-    def run(query: SearchQuery, visible: np.typing.NDArray[np.bool_]) -> int:
+    def run(query: SearchQuery, visible: np.typing.NDArray[np.int64]) -> int:
         result = index.search(query, visible)
         result.facets(FACETS, 10)
         return result.total

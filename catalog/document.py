@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from posixpath import normpath
 from unicodedata import normalize
@@ -79,6 +79,8 @@ _AXIOM_NAMESPACES = (RDFS, OWL, SH)
 _AXIOM_FREE = frozenset(
     {RDFS + "label", RDFS + "comment", RDFS + "seeAlso", RDFS + "isDefinedBy", OWL + "versionInfo", OWL + "sameAs"}
 )
+
+_PRODUCT = NamedNode(DATA_PRODUCT)
 
 DISCOVER_PREDICATES = frozenset(
     {
@@ -406,6 +408,11 @@ def _plain(iri: str) -> str:
     return f"{scheme}://{host}{normpath('/' + path.lstrip('/'))}".rstrip("/")
 
 
+def product_of(triples: Iterable[Triple]) -> str:
+    """The product of an accepted document."""
+    return next(t.subject.value for t in triples if t.object == _PRODUCT and t.predicate.value == TYPE)
+
+
 def own_nodes(triples: Iterable[Triple], product: str, iri_base: str) -> set[str]:
     """The nodes a document may describe: the product, IRIs below it, and outside IRIs that it links as parts."""
     below: tuple[str, ...] = (product + "/", product + "#")
@@ -462,6 +469,11 @@ class Statements:
                 (o.value, o.language or "") for o in self.objects(subject, p) if isinstance(o, Literal)
             )
         ]
+
+    def named(self) -> Iterator[str]:
+        """Every IRI that is an object, as often as it is one."""
+        for said in self.by_subject.values():
+            yield from (o.value for objects in said.values() for o in objects if isinstance(o, NamedNode))
 
     def datasets(self, product: str) -> list[str]:
         return self.iris(product, DPROD + "outputDataset", DCT + "hasPart")

@@ -115,7 +115,6 @@ Index(
     sqlite_where=_is_product,
     postgresql_where=_is_product,
 )
-Index("entry_key", _entries.c.key, _entries.c.seq, sqlite_where=_is_product, postgresql_where=_is_product)
 Index("entry_kind", _entries.c.kind, _entries.c.seq)
 _heads = Table(
     "head",
@@ -282,21 +281,6 @@ class Journal:
                 raise _corrupt(pending[0], "", "is missing")
             pending = pending[len(chunk) :]
             yield from map(_entry, chunk)
-
-    def find_key(self, key: str) -> str | None:
-        """The IRI of the product whose newest entry has this key, retired or not; the latest if several do."""
-        if not _storable(key):
-            return None
-        newer = _entries.alias()
-        is_newest = ~(
-            select(newer.c.seq)
-            .where(newer.c.product == _entries.c.product, newer.c.product != _no_product)
-            .where(newer.c.revision > _entries.c.revision)
-            .exists()
-        )
-        query = select(_entries.c.product).where(_entries.c.key == key, _is_product, is_newest)
-        with self._database.transaction() as connection:
-            return connection.scalar(query.order_by(_entries.c.seq.desc()).limit(1))
 
     def verify(self, *, expect: str | None = None) -> Verification:
         """Read everything and check the chain, the head and the file. `expect` is a head hash kept from earlier: it

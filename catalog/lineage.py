@@ -41,17 +41,41 @@ from fairmesh.catalog.model import (
     Need,
 )
 
-Visible = npt.NDArray[np.bool_]
-"""What a reader is granted, indexed (slot, `Need`); a slot beyond the array is granted nothing."""
+Visible = npt.NDArray[np.int64]
+"""By slot: the bits of `Need` and `FIELDS` a reader is granted; a slot beyond the array is granted nothing."""
 
-# A cell is a place in the flattened grants of one question: SHUT, OPEN, then six per slot.
-_SHUT, _OPEN, _FIRST = 0, 1, 2
+_SHUT, _OPEN = 0, 1
 _SEVERAL = -1
 _FEW = 8
 
 
-def _cell(slot: int, need: Need) -> int:
-    return _FIRST + slot * len(Need) + need
+class _Cells:
+    """Pairs of a slot and what is needed on it, by number; a question works out once which of them are granted.
+
+    A pair keeps its number for good. SHUT and OPEN stand for what nobody and what everybody may see.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[int, int], int] = {}
+        self._slots = np.zeros(64, np.int64)
+        self._needs = np.zeros(64, np.int64)
+
+    def number(self, slot: int, need: int) -> int:
+        known = self._numbers.get((slot, need))
+        if known is None:
+            known = self._numbers[slot, need] = len(self._numbers) + _OPEN + 1
+            if known == len(self._slots):
+                self._slots, self._needs = (np.append(row, np.zeros_like(row)) for row in (self._slots, self._needs))
+            self._slots[known], self._needs[known] = slot, need
+        return known
+
+    def granted(self, visible: Visible) -> bytes:
+        """One byte per number, for quick lookup."""
+        count = len(self._numbers) + _OPEN + 1
+        slots, needs = self._slots[:count], self._needs[:count]
+        held = np.append(visible, np.int64(0))[np.minimum(slots, len(visible))] & needs == needs
+        held[_SHUT], held[_OPEN] = False, True
+        return bytes(held.tobytes())
 
 
 class _Nodes:
@@ -318,13 +342,13 @@ class LineageIndex:
         self._links = {level: _Links() for level in Level}
         self._holds = _Links()
         self._documents: dict[int, _Document] = {}
-        self._slots = 0
+        self._cells = _Cells()
 
     def put(
         self,
         slot: int,
         product_iri: str,
-        nodes: Mapping[str, Need],
+        nodes: Mapping[str, int],
         statements: Sequence[LineageStatement],
         parents: Mapping[str, str],
     ) -> None:
@@ -342,9 +366,9 @@ class LineageIndex:
                 f"{iri} has a product but is no node of the document", iri=iri, remedy="List it among the nodes."
             )
         self.remove(slot)
-        self._slots = max(self._slots, slot + 1)
-        needs = {product_iri: Need.DISCOVER, **nodes}
-        cells = {need: _cell(slot, need) for need in Need}
+        needs: dict[str, int] = {product_iri: Need.DISCOVER, **nodes}
+        distinct = dict.fromkeys(statements)
+        cells = {need: self._cells.number(slot, need) for need in (*needs.values(), *(s.need for s in distinct))}
         owned = tuple((self._nodes.use(iri), cells[need]) for iri, need in needs.items())
         for node, cell in owned:
             self._nodes.own(node, cell)
@@ -352,7 +376,6 @@ class LineageIndex:
             self._link(self._holds, product, iri, "", cells[needs[iri]])
             for iri, product in {**parents, product_iri: product_iri}.items()
         )
-        distinct = dict.fromkeys(statements)
         stated = tuple(
             (s.level, self._link(self._links[s.level], s.source, s.target, s.predicate, cells[s.need]))
             for s in distinct
@@ -422,21 +445,6 @@ class LineageIndex:
             }
         )
 
-    def cycles(self, level: Level, visible: Visible) -> list[tuple[str, ...]]:
-        """The groups of nodes derived from each other in circles, a node derived from itself included.
-
-        Each group is a strongly connected component of the visible edges, sorted; groups come by their first IRI.
-        """
-        import networkx  # slow to load, and nothing else here needs it
-
-        graph = networkx.DiGraph((edge.source, edge.target) for edge in self.edges(level, visible))
-        groups = networkx.strongly_connected_components(graph)
-        return sorted(
-            tuple(sorted(group))
-            for group in groups
-            if len(group) > 1 or any(graph.has_edge(node, node) for node in group)
-        )
-
     def digest(self) -> str:
         """SHA-256 (hex) of all content, whatever the order and the slots it was put in."""
         return hashlib.sha256(b"".join(sorted(d.digest for d in self._documents.values()))).hexdigest()
@@ -450,11 +458,9 @@ class LineageIndex:
         self._nodes.release(links.targets[edge])
 
     def _granted(self, visible: Visible) -> bytes:
-        """One byte per cell, for quick lookup."""
-        if visible.ndim != 2 or visible.shape[1] != len(Need):
-            raise InputError(f"grants of shape {visible.shape}", remedy=f"Give an array of (slots, {len(Need)}).")
-        rows = np.ascontiguousarray(visible[: self._slots], dtype=np.bool_)
-        return b"\x00\x01" + rows.tobytes() + bytes((self._slots - len(rows)) * len(Need))
+        if visible.ndim != 1:
+            raise InputError(f"grants of shape {visible.shape}", remedy="Give an array of bits by slot.")
+        return self._cells.granted(visible)
 
     def _graph(self, level: Level, granted: bytes) -> _Graph:
         stated = _Stated(self._nodes, self._links[level], granted)
@@ -563,7 +569,7 @@ def _nearest(walks: Sequence[dict[int, int]]) -> dict[int, int]:
 
 
 def _digest_of(
-    product_iri: str, needs: Mapping[str, Need], statements: Collection[LineageStatement], parents: Mapping[str, str]
+    product_iri: str, needs: Mapping[str, int], statements: Collection[LineageStatement], parents: Mapping[str, str]
 ) -> bytes:
     content = [
         product_iri,

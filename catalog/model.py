@@ -65,7 +65,9 @@ class AccessKey:
 
 @dataclass(frozen=True, slots=True)
 class Obligations:
-    """`mask_columns` holds words of the classification scheme: columns so classified are hidden."""
+    """`mask_columns` holds words of the classification scheme: columns so classified are hidden. `hide_fields` holds
+    names of `FIELD_NAMES`. `row_filter` is a condition in SQL for the engine that reads the data, passed on as it is.
+    """
 
     mask_columns: tuple[str, ...] = ()
     hide_fields: tuple[str, ...] = ()
@@ -85,23 +87,71 @@ class Decision:
 
 
 class Need(IntEnum):
-    """What a reader must be granted on a product to see a part of it; index into a row of `Scope.grants`.
+    """What a reader must be granted on a product to see a part of it, as bits: `granted & need == need`.
 
     DISCOVER: the product node with key, title, domain, owner, status. READ: everything else but classified columns.
-    PUBLIC..RESTRICTED: a column that carries that `fm:classification` of its own.
+    PUBLIC..RESTRICTED: a column that carries that `fm:classification` of its own. Needs combine with `|`; the bits of
+    `FIELDS` combine with each of them.
     """
 
-    DISCOVER = 0
-    READ = 1
-    PUBLIC = 2
-    INTERNAL = 3
-    CONFIDENTIAL = 4
-    RESTRICTED = 5
+    DISCOVER = 0b1
+    READ = 0b11
+    PUBLIC = 0b111
+    INTERNAL = 0b1011
+    CONFIDENTIAL = 0b10011
+    RESTRICTED = 0b100011
 
 
-def column_need(classification: str | None) -> Need:
+def column_need(classification: str | None) -> int:
     """The need of a column with this classification word of its own (None: it has none)."""
-    return Need.READ if classification is None else Need(2 + CLASSIFICATIONS.index(classification))
+    return Need.READ if classification is None else Need.READ | 4 << CLASSIFICATIONS.index(classification)
+
+
+_DCT, _DCAT, _DPROD = "http://purl.org/dc/terms/", "http://www.w3.org/ns/dcat#", "https://ekgf.github.io/dprod/"
+FIELD_NAMES: Mapping[str, str] = {
+    "dct:description": _DCT + "description",
+    "dct:subject": _DCT + "subject",
+    "dct:license": _DCT + "license",
+    "dct:rights": _DCT + "rights",
+    "dct:accessRights": _DCT + "accessRights",
+    "dct:creator": _DCT + "creator",
+    "dct:publisher": _DCT + "publisher",
+    "dct:contributor": _DCT + "contributor",
+    "dct:language": _DCT + "language",
+    "dct:spatial": _DCT + "spatial",
+    "dct:temporal": _DCT + "temporal",
+    "dct:accrualPeriodicity": _DCT + "accrualPeriodicity",
+    "dct:provenance": _DCT + "provenance",
+    "dct:relation": _DCT + "relation",
+    "dct:source": _DCT + "source",
+    "dcat:contactPoint": _DCAT + "contactPoint",
+    "dcat:keyword": _DCAT + "keyword",
+    "dcat:landingPage": _DCAT + "landingPage",
+    "dcat:theme": _DCAT + "theme",
+    "dprod:inputDataset": _DPROD + "inputDataset",
+    "dprod:purpose": _DPROD + "purpose",
+    "dqv:hasQualityMeasurement": "http://www.w3.org/ns/dqv#hasQualityMeasurement",
+    "fm:tag": FM + "tag",
+    "foaf:page": "http://xmlns.com/foaf/0.1/page",
+    "odrl:hasPolicy": "http://www.w3.org/ns/odrl/2/hasPolicy",
+    "prov:wasDerivedFrom": "http://www.w3.org/ns/prov#wasDerivedFrom",
+    "rdfs:seeAlso": "http://www.w3.org/2000/01/rdf-schema#seeAlso",
+}
+"""What a policy may name in `hide_fields`, and the predicate of a product each stands for.
+
+Never among them: key, label, domain, owner, classification, status, version and dates, and what the product consists
+of. What only a hidden field leads to is hidden with it.
+"""
+FIELDS: Mapping[str, int] = {iri: 64 << place for place, iri in enumerate(FIELD_NAMES.values())}
+"""The bit of each such predicate."""
+EVERYTHING = Need.RESTRICTED | Need.CONFIDENTIAL | Need.INTERNAL | Need.PUBLIC | sum(FIELDS.values())
+
+
+def granted_under(obligations: Obligations) -> int:
+    """The bits of `Need` and `FIELDS` that a reader has who is allowed to read under these obligations."""
+    hidden = sum(FIELDS[FIELD_NAMES[name]] for name in obligations.hide_fields)
+    masked = sum(column_need(word) - Need.READ for word in obligations.mask_columns)
+    return EVERYTHING - hidden - masked
 
 
 class Severity(StrEnum):
@@ -282,7 +332,7 @@ class SearchOrder(StrEnum):
 class SearchText:
     """One searchable piece: the text that `predicate` states, visible to readers with `need` on the product."""
 
-    need: Need
+    need: int
     predicate: str
     text: str
     lang: str = ""
@@ -292,7 +342,7 @@ class SearchText:
 class SearchFacet:
     """One facet value of a search document: an IRI, or a word for STATUS."""
 
-    need: Need
+    need: int
     field: FacetField
     value: str
 
@@ -305,7 +355,7 @@ class SearchDocument:
     """
 
     iri: str
-    need: Need
+    need: int
     types: tuple[str, ...]
     label: str
     updated: float
@@ -325,7 +375,6 @@ class Highlight:
 @dataclass(frozen=True, slots=True)
 class SearchHit:
     iri: str
-    slot: int
     score: float
     highlights: tuple[Highlight, ...]
     matched_on: tuple[str, ...]
@@ -366,7 +415,7 @@ class LineageStatement:
     target: str
     predicate: str
     level: Level
-    need: Need = Need.READ
+    need: int = Need.READ
 
 
 @dataclass(frozen=True, slots=True)
@@ -525,8 +574,12 @@ class RelationCount:
 
 @dataclass(frozen=True, slots=True)
 class ProductInfo:
-    """A product's head data. IRIs throughout; `status` is a word of STATUSES; times are those of the journal."""
+    """A product's head data. IRIs throughout; `status` is a word of STATUSES; times are those of the journal.
 
+    `home` is the product's own for certain; an `iri` from outside the mesh may be another's as well.
+    """
+
+    home: str
     iri: str
     key: str
     revision: int
@@ -580,23 +633,6 @@ class ConceptInfo:
     broader: tuple[str, ...]
     narrower: tuple[str, ...]
     owner: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class PartyInfo:
-    iri: str | None
-    label: str
-    email: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class TermInfo:
-    """A class or predicate of the vocabularies in use. `label` falls back to the compact or last part of the IRI."""
-
-    iri: str
-    curie: str
-    label: str
-    comment: str | None
 
 
 @dataclass(frozen=True, slots=True)

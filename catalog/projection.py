@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import chain
 
 from fairmesh.catalog.document import (
     COLUMN_CLASSIFICATION,
@@ -17,6 +16,7 @@ from fairmesh.catalog.document import (
     DERIVED,
     DISCOVER_PREDICATES,
     DPROD,
+    OWNING,
     SENSITIVITY,
     SHARED,
     TITLES,
@@ -24,11 +24,13 @@ from fairmesh.catalog.document import (
     Statements,
     access_key,
     own_nodes,
+    product_of,
     tail,
 )
 from fairmesh.catalog.model import (
     CLASSIFICATION,
     CLASSIFICATIONS,
+    FIELDS,
     AccessKey,
     Entry,
     EntryKind,
@@ -43,6 +45,7 @@ from fairmesh.catalog.model import (
     column_need,
 )
 from fairmesh.catalog.rdf import GENID, PREFIXES, BlankNode, Literal, NamedNode, Triple, load
+from fairmesh.catalog.tables import Table, tables_of
 
 _FACETS = {
     FacetField.LICENSE: (DCT + "license",),
@@ -55,7 +58,7 @@ _OWN_CLASSIFICATION = {FacetField.CLASSIFICATION: (SENSITIVITY, COLUMN_CLASSIFIC
 
 Said = tuple[str, str, NamedNode | BlankNode | Literal]
 """Subject, predicate and object."""
-Listed = tuple[str, str, Need]
+Listed = tuple[str, str, int]
 """Role (a predicate or class), node, and what a reader needs to see it in that role."""
 
 
@@ -63,31 +66,33 @@ Listed = tuple[str, str, Need]
 class Projection:
     """Everything derived from one accepted document.
 
-    `needs` lists what needs more than READ: see `column_needs`; `discover_nodes` the nodes a discovering reader may
-    look up; `outside` the own nodes whose IRIs do not lie under the mesh's base; `said` what the document says of
+    `needs` lists what needs more than READ: see `needs_of`; `discover_nodes` the nodes a discovering reader may look
+    up; `outside` the own nodes whose IRIs do not lie under the mesh's base: see `outside_needs`; `said` what it says of
     shared nodes; `listed` the product's domains and owners, by predicate, and all concepts, by class.
     """
 
+    product: str
     key: str
     access: AccessKey
     version: str | None
-    outside: frozenset[str]
+    outside: Mapping[str, int]
     said: tuple[Said, ...]
     listed: frozenset[Listed]
-    needs: Mapping[str, Need]
+    needs: Mapping[str, int]
     discover_nodes: frozenset[str]
     search: tuple[SearchDocument, ...]
     lineage: tuple[LineageStatement, ...]
-    lineage_nodes: Mapping[str, Need]
+    lineage_nodes: Mapping[str, int]
     parents: Mapping[str, str]
+    tables: tuple[Table, ...]
 
 
 def project(
-    product: str, key: str, triples: list[Triple], *, iri_base: str, updated: float,
+    key: str, triples: list[Triple], *, iri_base: str, updated: float,
     label_of: Callable[[str], str | None],
 ) -> Projection:  # fmt: skip
     """Derive the projections. `label_of` gives the label a vocabulary has for a concept; `updated` is epoch seconds."""
-    return _Projector(product, key, triples, iri_base, updated, label_of).projection()
+    return _Projector(product_of(triples), key, triples, iri_base, updated, label_of).projection()
 
 
 def dataset_columns(graph: Statements, product: str) -> dict[str, list[str]]:
@@ -98,40 +103,57 @@ def dataset_columns(graph: Statements, product: str) -> dict[str, list[str]]:
     }
 
 
-def column_needs(graph: Statements, product: str) -> dict[str, Need]:
+def needs_of(graph: Statements, product: str) -> dict[str, int]:
     """What needs more than READ, by IRI: classified columns, wherever in the document they hang, and what hangs below
-    them (columns nested in them, IRIs below theirs, their blank nodes). A node with several words needs the highest.
+    them (columns nested in them, IRIs below theirs, their blank nodes); and what the product's `FIELDS` alone lead to.
 
     A text that names classified columns, such as `csvw:primaryKey`, is listed as "<subject> <predicate>".
     """
+    needs = _column_needs(graph, product)
+    leading = [(target, bit) for predicate, bit in FIELDS.items() for target in graph.iris(product, predicate)]
+    if any(target in graph.by_subject for target, _ in leading):
+        links = {subject: graph.iris(subject, *said) for subject, said in graph.by_subject.items()}
+        links[product] = graph.iris(product, *(p for p in graph.by_subject[product] if p not in FIELDS))
+        plain = _reached([product], links)
+        for target, bit in leading:
+            for node in _reached([target], links, closed=plain):
+                needs[node] = needs.get(node, 0) | bit
+    return needs
+
+
+def _reached(starts: Iterable[str], links: Mapping[str, list[str]], closed: Collection[str] = frozenset()) -> set[str]:
+    """The starts and what they link to, directly or not; what is closed is neither reached nor passed."""
+    found = {node for node in starts if node not in closed}
+    waiting = list(found)
+    while waiting:
+        for target in links.get(waiting.pop(), ()):
+            if target not in found and target not in closed:
+                found.add(target)
+                waiting.append(target)
+    return found
+
+
+def _column_needs(graph: Statements, product: str) -> dict[str, int]:
     whole = {product, *graph.datasets(product)}
-    needs: dict[str, Need] = {}
-    waiting: list[tuple[str, Need]] = []
+    needs: dict[str, int] = {}
+    waiting: list[tuple[str, int]] = []
     parts: dict[str, list[str]] = defaultdict(list)
     for subject, said in graph.by_subject.items():
         words = [iri.removeprefix(CLASSIFICATION) for iri in graph.iris(subject, COLUMN_CLASSIFICATION)]
         if subject not in whole and said.get(COLUMN_CLASSIFICATION):
-            known = [word if word in CLASSIFICATIONS else CLASSIFICATIONS[-1] for word in words]
-            waiting.append((subject, max(map(column_need, known or CLASSIFICATIONS[-1:]))))
+            known = {word if word in CLASSIFICATIONS else CLASSIFICATIONS[-1] for word in words}
+            waiting += [(subject, column_need(word)) for word in known or CLASSIFICATIONS[-1:]]
         for above in graph.iris(subject, DCT + "isPartOf"):
             parts[above].append(subject)
     if not waiting:
         return needs
-    nodes = sorted(
-        {
-            *graph.by_subject,
-            *(
-                o.value
-                for o in chain.from_iterable(chain.from_iterable(s.values()) for s in graph.by_subject.values())
-                if isinstance(o, NamedNode)
-            ),
-        }
-    )
+    nodes = sorted({*graph.by_subject, *graph.named()})
     while waiting:
         column, need = waiting.pop()
-        if column in whole or needs.get(column, Need.READ) >= need:
+        known_need = needs.get(column, Need.READ)
+        if column in whole or known_need | need == known_need:
             continue
-        needs[column] = need
+        needs[column] = known_need | need
         blank = (iri for said in graph.by_subject.get(column, {}) for iri in graph.iris(column, said))
         below = nodes[bisect_left(nodes, column + "/") : bisect_left(nodes, column + "0")]
         inside = (*parts[column], *below, *(iri for iri in blank if iri.startswith(product + GENID)))
@@ -139,9 +161,9 @@ def column_needs(graph: Statements, product: str) -> dict[str, Need]:
     return needs | _naming(graph, needs)
 
 
-def _naming(graph: Statements, needs: Mapping[str, Need]) -> dict[str, Need]:
+def _naming(graph: Statements, needs: Mapping[str, int]) -> dict[str, int]:
     """Keys of a schema that list the names of classified columns."""
-    found: dict[str, Need] = {}
+    found: dict[str, int] = {}
     for schema in graph.by_subject:
         for predicate in _COLUMN_LISTS:
             listed = {name.strip() for _, text, _ in graph.texts(schema, predicate) for name in text.split(",")}
@@ -149,7 +171,24 @@ def _naming(graph: Statements, needs: Mapping[str, Need]) -> dict[str, Need]:
                 named = {text for _, text, _ in graph.texts(column, CSVW + "name")}
                 if column in needs and not named.isdisjoint(listed):
                     place = f"{schema} {predicate}"
-                    found[place] = max(needs[column], found.get(place, Need.READ))
+                    found[place] = needs[column] | found.get(place, Need.READ)
+    return found
+
+
+def outside_needs(
+    graph: Statements, product: str, owned: Collection[str], needs: Mapping[str, int], iri_base: str
+) -> dict[str, int]:
+    """The own nodes whose IRIs do not lie under the mesh's base, and what a reader needs, beside the node's own need,
+    to see that they are."""
+    found = {node: needs.get(node, 0) for node in owned if not node.startswith(iri_base)}
+    masked = [node for node in needs if node in owned and node in graph.by_subject]
+    if found and masked:
+        links = {subject: graph.iris(subject, *OWNING) for subject in graph.by_subject if subject in owned}
+        below = (product + "/", product + "#")
+        plain = _reached((n for n in links if n == product or n.startswith(below)), links, closed=masked)
+        for column in masked:
+            for node in found.keys() & _reached(links[column], links, closed=plain):
+                found[node] |= needs[column]
     return found
 
 
@@ -169,7 +208,7 @@ class _Projector:
         self.access = access_key(self.graph, product, key)
         self.owned = own_nodes(triples, product, iri_base)
         self.datasets = [dataset for dataset in self.graph.datasets(product) if dataset in self.owned]
-        self.needs = column_needs(self.graph, product)
+        self.needs = needs_of(self.graph, product)
         # a document that lists another one's dataset or column as its own does not make it so
         self.columns = {
             dataset: [column for column in columns if column in self.owned]
@@ -180,23 +219,28 @@ class _Projector:
         self.discover = frozenset(self.graph.iris(product, *heading))
         self.shared = tuple(iri_base + folder for folder in SHARED)
 
-    def need(self, iri: str) -> Need:
+    def need(self, iri: str) -> int:
         need = Need.DISCOVER if iri == self.product or iri in self.discover else Need.READ
-        return max(need, self.needs.get(iri, need))
+        return need | self.needs.get(iri, 0)
+
+    def field(self, subject: str, predicate: str) -> int:
+        """The bit of a field that policy may hide."""
+        return FIELDS.get(predicate, 0) if subject == self.product else 0
 
     def nameable(self, iri: str) -> bool:
         """Whether search may name the node: one of another product's may be hidden from who reads this document."""
         return not iri.startswith(self.iri_base) or iri.startswith(self.shared) or iri in self.owned
 
     def projection(self) -> Projection:
-        lineage_nodes = dict.fromkeys(self.datasets, Need.READ)
+        lineage_nodes: dict[str, int] = dict.fromkeys(self.datasets, Need.READ)
         lineage_nodes |= {c: self.need(c) for columns in self.columns.values() for c in columns}
         versions = self.graph.texts(self.product, DCAT + "version")
         return Projection(
+            product=self.product,
             key=self.key,
             access=self.access,
             version=versions[0][1] if versions else None,
-            outside=frozenset(n for n in self.owned if not n.startswith(self.iri_base)),
+            outside=outside_needs(self.graph, self.product, self.owned, self.needs, self.iri_base),
             said=tuple(self._said()),
             listed=frozenset(self._listed()),
             needs=self.needs,
@@ -205,19 +249,21 @@ class _Projector:
             lineage=tuple(self._lineage(lineage_nodes)),
             lineage_nodes=lineage_nodes,
             parents=dict.fromkeys(self.datasets, self.product),
+            tables=tuple(tables_of(self.graph, self.key, dataset_columns(self.graph, self.product), self.needs)),
         )
 
-    def _lineage(self, nodes: Mapping[str, Need]) -> Iterable[LineageStatement]:
+    def _lineage(self, nodes: Mapping[str, int]) -> Iterable[LineageStatement]:
         for subject in (self.product, *nodes):
             level = (
                 Level.PRODUCT if subject == self.product else Level.DATASET if subject in self.columns else Level.COLUMN
             )
             for source in self.graph.iris(subject, DERIVED):
                 # an end outside the mesh is no secret, but that a classified column is one is
-                need = max(nodes.get(subject, Need.READ), self.needs.get(source, Need.READ))
+                need = nodes.get(subject, Need.READ) | self.needs.get(source, 0) | self.field(subject, DERIVED)
                 yield LineageStatement(source, subject, DERIVED, level, need)
         for source in self.graph.iris(self.product, DPROD + "inputDataset"):
-            yield LineageStatement(source, self.product, DPROD + "inputDataset", Level.PRODUCT)
+            need = Need.READ | self.field(self.product, DPROD + "inputDataset")
+            yield LineageStatement(source, self.product, DPROD + "inputDataset", Level.PRODUCT, need)
 
     def _said(self) -> Iterable[Said]:
         for subject, said in self.graph.by_subject.items():
@@ -253,7 +299,7 @@ class _Projector:
                         facets += self._facets(distribution, Need.READ, _FACETS)
             elif self._is_own(subject):
                 facets += [
-                    SearchFacet(max(need, f.need), f.field, f.value)
+                    SearchFacet(need | f.need, f.field, f.value)
                     for f in common
                     if f.field is not FacetField.CLASSIFICATION
                 ]
@@ -273,13 +319,13 @@ class _Projector:
         named = self.graph.texts(subject, *TITLES)
         return next((text for _, text, lang in named if lang in ("", "en")), named[0][1] if named else tail(subject))
 
-    def _texts(self, subject: str, need: Need) -> Iterable[SearchText]:
+    def _texts(self, subject: str, need: int) -> Iterable[SearchText]:
         for predicate, objects in sorted(
             self.graph.by_subject[subject].items() if subject in self.graph.by_subject else ()
         ):
             for literal in sorted((o for o in objects if isinstance(o, Literal) and _is_text(o)), key=str):
                 at = Need.READ if subject == self.product and predicate not in DISCOVER_PREDICATES else need
-                at = max(at, self.needs.get(f"{subject} {predicate}", at))
+                at |= self.needs.get(f"{subject} {predicate}", 0) | self.field(subject, predicate)
                 yield SearchText(at, predicate, literal.value, literal.language or "")
 
     def _product_texts(self) -> list[SearchText]:
@@ -289,7 +335,7 @@ class _Projector:
                 found += [SearchText(Need.DISCOVER, predicate, text) for text in self._names(target)]
         for predicate in (DCT + "subject", DCAT + "theme"):
             for target in self.graph.iris(self.product, predicate):
-                at = max(Need.READ, self.need(target))
+                at = Need.READ | self.need(target) | self.field(self.product, predicate)
                 found += [SearchText(at, predicate, text) for text in self._names(target)]
         for dataset in self.datasets:
             found += self._texts(dataset, Need.READ)
@@ -310,11 +356,12 @@ class _Projector:
             for iri in filter(self.nameable, graph.iris(product, predicate)):
                 yield SearchFacet(Need.DISCOVER, name, iri)
 
-    def _facets(self, subject: str, need: Need, fields: Mapping[FacetField, tuple[str, ...]]) -> list[SearchFacet]:
+    def _facets(self, subject: str, need: int, fields: Mapping[FacetField, tuple[str, ...]]) -> list[SearchFacet]:
         return [
-            SearchFacet(max(need, self.needs.get(iri, need)), name, iri)
+            SearchFacet(need | self.needs.get(iri, 0) | self.field(subject, predicate), name, iri)
             for name, predicates in fields.items()
-            for iri in self.graph.iris(subject, *predicates)
+            for predicate in predicates
+            for iri in self.graph.iris(subject, predicate)
             if self.nameable(iri)
         ]
 
@@ -337,7 +384,7 @@ class Past:
 
     triples: tuple[Triple, ...]
     access: AccessKey | None
-    needs: Mapping[str, Need]
+    needs: Mapping[str, int]
     version: str
 
 
@@ -347,10 +394,10 @@ def remember(entry: Entry) -> Past:
     if draft.kind is not EntryKind.REGISTER:
         return Past((), None, {}, "")
     triples = load(draft.document)
-    graph = Statements(triples)
-    versions = graph.texts(draft.product, DCAT + "version")
+    graph, product = Statements(triples), product_of(triples)
+    versions = graph.texts(product, DCAT + "version")
     return Past(
-        tuple(triples), access_key(graph, draft.product, draft.key), column_needs(graph, draft.product),
+        tuple(triples), access_key(graph, product, draft.key), needs_of(graph, product),
         versions[0][1] if versions else "",
     )  # fmt: skip
 

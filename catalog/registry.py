@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -18,19 +18,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairmesh.catalog.document import DISCOVER_PREDICATES, SHARED
-from fairmesh.catalog.model import AccessKey, Need
+from fairmesh.catalog.model import FIELDS, AccessKey, Need
 from fairmesh.catalog.projection import Listed, Projection, Said
 from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
+from fairmesh.catalog.tables import Table
 
-Grants = NDArray[np.bool_]
-"""[access key, Need] -> may the reader see it."""
+Grants = NDArray[np.int64]
+"""By access key: the bits of `Need` and `FIELDS` a reader is granted; 0 is nothing at all."""
 
 
 @dataclass(slots=True)
 class Product:
-    """One registered product. `revision` counts retirements too; a retired one keeps its last access key."""
+    """One registered product. `revision` counts retirements too; a retired one keeps its last access key.
+
+    `home` names its graph and its entries in the journal: the mesh's base and the key. `iri` is the same, or lies
+    outside the mesh; then another product may have it as well, hidden from who registered this one.
+    """
 
     slot: int
+    home: str
     iri: str
     key: str
     revision: int
@@ -41,10 +47,11 @@ class Product:
     by: str
     retired: bool
     discover_nodes: frozenset[str]
-    outside: frozenset[str]
+    outside: Mapping[str, int]
     said: tuple[Said, ...]
     listed: frozenset[Listed]
-    needs: Mapping[str, Need]
+    needs: Mapping[str, int]
+    tables: tuple[Table, ...]
     detail: Mapping[str, object]
 
 
@@ -54,16 +61,17 @@ class Registry:
     def __init__(self, iri_base: str) -> None:
         self.iri_base = iri_base
         self.slots: list[Product] = []
-        self.by_iri: dict[str, Product] = {}
+        self.by_home: dict[str, Product] = {}
         self.by_key: dict[str, Product] = {}
         self.keys: list[AccessKey] = []
         self.revision = 0
         """Counts changes of slots and keys; what is derived from them is cached by it."""
         self._key_ids: dict[AccessKey, int] = {}
         self._key_of_slot = np.zeros(64, dtype=np.int32)
+        self._at: dict[str, list[int]] = {}
         self._outside: dict[str, set[int]] = {}
-        self._said: dict[str, dict[Said, Counter[tuple[int, Need]]]] = {}
-        self._listed: dict[str, dict[str, Counter[tuple[int, Need]]]] = {}
+        self._said: dict[str, dict[Said, Counter[tuple[int, int]]]] = {}
+        self._listed: dict[str, dict[str, Counter[tuple[int, int]]]] = {}
         self._interned: dict[Said, Said] = {}
         self._shared = tuple(iri_base + folder for folder in SHARED)
         self._visible: dict[int, tuple[Grants, int, Grants]] = {}
@@ -77,26 +85,26 @@ class Registry:
             self.keys.append(key)
         return known
 
-    def put(self, iri: str, projection: Projection, *, revision: int, at: datetime, by: str) -> Product:
+    def put(self, home: str, projection: Projection, *, revision: int, at: datetime, by: str) -> Product:
         """Register or update a product; gives it a slot on first sight."""
-        old = self.by_iri.get(iri)
+        old = self.by_home.get(home)
         slot = old.slot if old is not None else self._new_slot()
         product = Product(
-            slot, iri, projection.key, revision, projection.version, self.key_id(projection.access),
-            old.created_at if old is not None else at, at, by, False,
+            slot, home, projection.product, projection.key, revision, projection.version,
+            self.key_id(projection.access), old.created_at if old is not None else at, at, by, False,
             projection.discover_nodes, projection.outside,
             tuple(self._interned.setdefault(said, said) for said in projection.said), projection.listed,
-            projection.needs, {},
+            projection.needs, projection.tables, {},
         )  # fmt: skip
         self._place(product, old)
         return product
 
-    def retire(self, iri: str, *, revision: int, at: datetime, by: str, detail: Mapping[str, object]) -> Product:
+    def retire(self, home: str, *, revision: int, at: datetime, by: str, detail: Mapping[str, object]) -> Product:
         """Turn a product into its tombstone."""
-        old = self.by_iri[iri]
+        old = self.by_home[home]
         product = Product(
-            old.slot, iri, old.key, revision, old.version, old.key_id, old.created_at, at, by, True,
-            frozenset(), frozenset(), (), frozenset(), {}, detail,
+            old.slot, home, old.iri, old.key, revision, old.version, old.key_id, old.created_at, at, by, True,
+            frozenset(), {}, (), frozenset(), {}, (), detail,
         )  # fmt: skip
         self._place(product, old)
         return product
@@ -110,6 +118,7 @@ class Registry:
     def _place(self, product: Product, old: Product | None) -> None:
         if old is None:
             self.slots.append(product)
+            self._at.setdefault(product.iri, []).append(product.slot)
         else:
             self.slots[product.slot] = product
             self._count(old, -1)
@@ -118,7 +127,7 @@ class Registry:
         self._count(product, 1)
         for node in product.outside:
             self._outside.setdefault(node, set()).add(product.slot)
-        self.by_iri[product.iri] = self.by_key[product.key] = product
+        self.by_home[product.home] = self.by_key[product.key] = product
         self._key_of_slot[product.slot] = product.key_id
         self.revision += 1
 
@@ -152,24 +161,22 @@ class Registry:
         """All products, retired ones too, by IRI."""
         revision, products = self._order
         if revision != self.revision:
-            products = sorted(self.slots, key=lambda product: product.iri)
+            products = sorted(self.slots, key=lambda product: (product.iri, product.slot))
             self._order = (self.revision, products)
         return products
 
     # -- who sees what --
 
     def visible(self, grants: Grants) -> Grants:
-        """[slot, Need]: grants spread over slots; retired products grant nothing. Cached by the scope's array."""
+        """The grants spread over slots; retired products grant nothing. Cached by the scope's array."""
         with self._guard:
             known = self._visible.get(id(grants))
             if known is not None and known[0] is grants and known[1] == self.revision:
                 return known[2]
         ids = self._key_of_slot[: len(self.slots)]
-        rows = np.zeros((len(ids), len(Need)), dtype=np.bool_)
-        held = ids < len(grants)
-        rows[held] = grants[ids[held]]
-        retired = [product.slot for product in self.slots if product.retired]
-        rows[retired] = False
+        rows = np.append(grants, np.int64(0))[np.minimum(ids, len(grants))]
+        rows[[product.slot for product in self.slots if product.retired]] = 0
+        rows.flags.writeable = False
         with self._guard:
             if len(self._visible) >= 64:
                 self._visible.pop(next(iter(self._visible)))
@@ -182,41 +189,49 @@ class Registry:
         marks[[product.slot for product in products]] = True
         return marks
 
-    def node_need(self, product: Product, iri: str) -> Need:
+    def node_need(self, product: Product, iri: str) -> int:
         """What a reader needs on the product to see this node of its document."""
         need = Need.DISCOVER if iri == product.iri or iri in product.discover_nodes else Need.READ
-        return max(need, product.needs.get(iri, need))
+        return need | product.needs.get(iri, 0)
 
-    def statement_need(self, product: Product, subject: str, predicate: str, obj: str | None) -> Need:
+    def statement_need(self, product: Product, subject: str, predicate: str, obj: str | None) -> int:
         """What a reader needs on the product whose document states this. `obj` is an IRI, or None for a literal."""
         need = self.node_need(product, subject)
-        if subject == product.iri and predicate not in DISCOVER_PREDICATES:
-            need = max(need, Need.READ)
+        if subject == product.iri:
+            need |= FIELDS.get(predicate, 0)
+            if predicate not in DISCOVER_PREDICATES:
+                need |= Need.READ
         if product.needs:
-            need = max(need, product.needs.get(f"{subject} {predicate}", need))
+            need |= product.needs.get(f"{subject} {predicate}", 0)
             if obj is not None:
-                need = max(need, product.needs.get(obj, need))
+                need |= product.needs.get(obj, 0)
         return need
+
+    def owner_need(self, product: Product, iri: str) -> int:
+        """What a reader needs on the product to see that it has this node as its own."""
+        return self.node_need(product, iri) | product.outside.get(iri, 0)
 
     def is_shared(self, iri: str) -> bool:
         return iri.startswith(self._shared)
 
     def holder(self, iri: str) -> Product | None:
         """The product whose IRI this is or begins with; None for shared, outside and unregistered nodes."""
-        product = self.by_iri.get(iri)
-        if product is not None:
-            return product
         if iri.startswith(self.iri_base):
             head = iri[len(self.iri_base) :].split("/", 1)[0].split("#", 1)[0]
-            return self.by_iri.get(self.iri_base + head)
+            product = self.by_home.get(self.iri_base + head)
+            return product if product is not None and product.iri == product.home else None
         return None
+
+    def at(self, iri: str) -> list[Product]:
+        """The products with this IRI, retired ones too, in the order of their first registration."""
+        return [self.slots[slot] for slot in self._at.get(iri, ())]
 
     def owners(self, iri: str) -> list[Product]:
         """The live products that describe this node as their own: the product itself first, others by IRI."""
         if iri.startswith(self.iri_base):
             product = self.holder(iri)
             return [] if product is None or product.retired else [product]
-        return sorted((self.slots[slot] for slot in self._outside.get(iri, ())), key=lambda p: (p.iri != iri, p.iri))
+        return sorted((self.slots[slot] for slot in self._outside.get(iri, ())), key=lambda p: (p.iri != iri, p.home))
 
 
 class Sight:
@@ -227,20 +242,20 @@ class Sight:
 
     def __init__(self, registry: Registry, grants: Grants, match: _Match) -> None:
         self._registry = registry
-        self._grants = grants
+        self._grants = grants.tolist()  # numbers of Python's own are quicker to look up one by one
         self._match = match
         self._described: dict[str, bool] = {}
         self._naming: dict[str, bool] = {}
 
-    def granted(self, product: Product, need: Need) -> bool:
+    def granted(self, product: Product, need: int) -> bool:
         row = product.key_id
-        return not product.retired and row < len(self._grants) and bool(self._grants[row, need])
+        return not product.retired and row < len(self._grants) and self._grants[row] & need == need
 
-    def triple(self, product: Product, triple: Triple) -> bool:
-        """Whether the statement of this product's document is visible."""
+    def triple(self, product: Product, triple: Triple, coming: Collection[str] = ()) -> bool:
+        """Whether the statement of this product's document is visible, if the nodes that are `coming` are."""
         target = triple.object.value if isinstance(triple.object, NamedNode) else None
         need = self._registry.statement_need(product, triple.subject.value, triple.predicate.value, target)
-        return self.granted(product, need) and (target is None or self.node(target))
+        return self.granted(product, need) and (target is None or target in coming or self.node(target))
 
     def node(self, iri: str) -> bool:
         """Whether a node may be named.
@@ -269,7 +284,7 @@ class Sight:
             need_of = self._registry.statement_need
             self._naming[iri] = any(
                 self.granted(product, need_of(product, t.subject.value, t.predicate.value, iri))
-                for t, _ in self._match(None, obj=iri, graph=product.iri)
+                for t, _ in self._match(None, obj=iri, graph=product.home)
             )
         return self._naming[iri]
 
@@ -293,7 +308,7 @@ class Sight:
 
     def _rests_on(self, iri: str, product: Product) -> Iterator[tuple[str | None, Product | bool]]:
         """For each granted statement of a node's document about it: what it names, and who is to describe that."""
-        for triple, _ in self._match(iri, graph=product.iri):
+        for triple, _ in self._match(iri, graph=product.home):
             target = triple.object.value if isinstance(triple.object, NamedNode) else ""
             if self.granted(product, self._registry.statement_need(product, iri, triple.predicate.value, target)):
                 yield target, self._describer(target)
@@ -303,11 +318,11 @@ class _Match(Protocol):
     def __call__(self, subject: str | None, *, obj: str | None = None, graph: str) -> Iterator[tuple[Triple, str]]: ...
 
 
-_Counts = Counter[tuple[int, Need]]
+_Counts = Counter[tuple[int, int]]
 _Counted = TypeVar("_Counted")
 
 
-def _add(counted: dict[_Counted, _Counts], what: _Counted, place: tuple[int, Need], by: int) -> None:
+def _add(counted: dict[_Counted, _Counts], what: _Counted, place: tuple[int, int], by: int) -> None:
     counts = counted.setdefault(what, Counter())
     counts[place] += by
     if not counts[place]:
@@ -318,4 +333,4 @@ def _add(counted: dict[_Counted, _Counts], what: _Counted, place: tuple[int, Nee
 
 def _seen(counts: _Counts, grants: Grants) -> int:
     """How many of the documents counted the reader may see."""
-    return sum(n for (key, need), n in counts.items() if key < len(grants) and grants[key, need])
+    return sum(n for (key, need), n in counts.items() if key < len(grants) and grants[key] & need == need)

@@ -36,7 +36,6 @@ from fairmesh.catalog.model import (
     FacetBucket,
     FacetField,
     Highlight,
-    Need,
     SearchDocument,
     SearchHit,
     SearchOrder,
@@ -57,6 +56,8 @@ from fairmesh.catalog.words import (
 )
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
+Grants: TypeAlias = npt.NDArray[np.int64]
+"""By slot: the bits of `Need` and `FIELDS` a reader is granted; a slot beyond the array is granted nothing."""
 Cursor: TypeAlias = tuple[float | str, str]
 """(order and what it sorts by, IRI) of a hit: where the next page starts. The first part is the order's name, a space,
 and the score, the epoch seconds or the label key, as a text. JSON carries it without loss."""
@@ -95,9 +96,9 @@ _FEW_HITS = 3
 
 _DOCUMENT = np.dtype(
     [
-        ("slot", "i4"),
-        ("need", "i4"),
+        ("need", "i8"),
         ("stamp", "i8"),
+        ("slot", "i4"),
         ("iri", "i4"),
         ("types", "i4"),
         ("label", "i4"),
@@ -105,9 +106,9 @@ _DOCUMENT = np.dtype(
     ],
     align=True,
 )
-_BLOCK = np.dtype([("document", "i4"), ("need", "i4"), ("length", "i8")])
+_BLOCK = np.dtype([("need", "i8"), ("length", "i8"), ("document", "i4")], align=True)
 _POSTING = np.dtype([("block", "u4"), ("weight", "u4")])
-_FACET = np.dtype([("document", "i4"), ("need", "i4"), ("field", "i4"), ("value", "i4")])
+_FACET = np.dtype([("need", "i8"), ("document", "i4"), ("field", "i4"), ("value", "i4")], align=True)
 _FIELDS = {field: number for number, field in enumerate(FacetField)}
 
 
@@ -193,10 +194,10 @@ def _tier(segment: _Segment) -> int:
 # -- what one reader sees -------------------------------------------------------------------------------------------
 
 
-def _granted(visible: Bools, slots: Array, needs: Array) -> Bools:
+def _granted(visible: Grants, slots: Array, needs: Array) -> Bools:
     if not len(visible):
         return np.zeros(len(slots), np.bool_)
-    granted: Bools = visible.reshape(-1).take(slots * visible.shape[1] + needs, mode="clip") & (slots < len(visible))
+    granted: Bools = (visible.take(slots, mode="clip") & needs == needs) & (slots < len(visible))
     return granted
 
 
@@ -207,7 +208,7 @@ class _Population:
     threads that race; both get the same.
     """
 
-    def __init__(self, segments: Sequence[_Segment], stamps: Array, visible: Bools, wanted: Bools, iris: Sorted):
+    def __init__(self, segments: Sequence[_Segment], stamps: Array, visible: Grants, wanted: Bools, iris: Sorted):
         order = iris.order()
         seen = [
             (stamps[d["slot"]] == d["stamp"]) & _granted(visible, d["slot"], d["need"])
@@ -327,7 +328,7 @@ class SearchQuery:
     text: words; None lists all. A text without a word (punctuation, blanks) finds nothing. At most 32 words. The last
         word also matches words it begins, unless something follows it.
     types: resources with at least one of exactly these types; None: data products.
-    slots, iris: filters, a bool per slot and a set of IRIs. They do not change scores.
+    slots: a filter, a bool per slot. It does not change scores.
     order: RELEVANCE (best first; all equal where text is None), LABEL (case and accents folded), UPDATED (newest
         first). Ties break by IRI.
     langs: language tags of the reader; stems of other languages count less.
@@ -337,7 +338,6 @@ class SearchQuery:
     text: str | None = None
     types: frozenset[str] | None = None
     slots: Bools | None = None
-    iris: frozenset[str] | None = None
     order: SearchOrder = SearchOrder.RELEVANCE
     langs: tuple[str, ...] = ()
     first: int = 20
@@ -444,9 +444,9 @@ class Index:
 
     `put` and `remove` need exclusive access; any number of threads may search between them. A write is seen by every
     search after it. Documents of several slots with one IRI are one resource: what is visible of them is searched
-    and shown together, with the lowest visible slot.
+    and shown together.
 
-    `visible[slot, need]` says what a reader is granted; slots beyond it are hidden. A matrix is recognised by
+    `visible` says what a reader is granted; see `Grants`. An array is recognised by
     identity from one search to the next and must not be changed once it was used. Words, labels and IRIs that were
     once seen stay in memory, unseen by readers, for as long as the index lives.
     """
@@ -463,7 +463,7 @@ class Index:
         self._facet_values = Names()
         self._types: dict[frozenset[str], int] = {}
         self._slots_of_iri: dict[int, tuple[int, ...]] = {}
-        self._populations: list[tuple[Bools, frozenset[str], _Population]] = []
+        self._populations: list[tuple[Grants, frozenset[str], _Population]] = []
         self._lock = threading.Lock()
 
     def put(self, slot: int, documents: Sequence[SearchDocument]) -> None:
@@ -491,7 +491,7 @@ class Index:
         digests = sorted(_digest(document) for documents in self._documents.values() for document in documents)
         return hashlib.sha256(b"".join(digests)).hexdigest()
 
-    def search(self, query: SearchQuery, visible: Bools) -> SearchResult:
+    def search(self, query: SearchQuery, visible: Grants) -> SearchResult:
         """Find, rank and page what the reader may see.
 
         Documents that meet all words; where there is none among the visible documents of the types asked for, filters
@@ -549,7 +549,7 @@ class Index:
         postings: list[tuple[int, int]] = []
         for number, document in enumerate(documents):
             rows.append((
-                slot, document.need, self._writes, self._iris.number(document.iri),
+                document.need, self._writes, slot, self._iris.number(document.iri),
                 self._types.setdefault(frozenset(document.types), len(self._types)),
                 self._labels.number(label_key(document.label)), document.updated,
             ))  # fmt: skip
@@ -557,9 +557,9 @@ class Index:
                 weights, length = self._weights(text for text in document.texts if text.need == need)
                 terms.extend(weights)
                 postings.extend((len(blocks), weight) for weight in weights.values())
-                blocks.append((number, need, length))
+                blocks.append((need, length, number))
             for facet in document.facets:
-                facets[number, facet.need, _FIELDS[facet.field], self._facet_values.number(facet.value)] = None
+                facets[facet.need, number, _FIELDS[facet.field], self._facet_values.number(facet.value)] = None
         return _sorted_segment(
             np.array(rows, _DOCUMENT),
             np.array(blocks, _BLOCK),
@@ -607,7 +607,7 @@ class Index:
 
     # reading
 
-    def _population(self, visible: Bools, types: frozenset[str]) -> _Population:
+    def _population(self, visible: Grants, types: frozenset[str]) -> _Population:
         with self._lock:
             for known_visible, known_types, population in self._populations:
                 if known_visible is visible and known_types == types:
@@ -667,13 +667,7 @@ class Index:
         return found, scores[found]
 
     def _allowed(self, query: SearchQuery, population: _Population) -> Bools:
-        allowed = np.ones(population.size, np.bool_) if query.slots is None else population.allowed(query.slots)
-        if query.iris is not None:
-            known = population.member_of_iri
-            numbers = map(self._iris.find, query.iris)
-            members = [known[number] for number in numbers if number is not None and known[number] >= 0]
-            allowed &= population.marked(np.array(members, np.int64))
-        return allowed
+        return np.ones(population.size, np.bool_) if query.slots is None else population.allowed(query.slots)
 
     def _sort_keys(self, order: SearchOrder, population: _Population, found: Array, scores: Array) -> Array:
         """What the found sort by, ascending; ties are left in the order of IRIs."""
@@ -730,22 +724,18 @@ class Index:
                 wanted.setdefault(language, set()).add(word)
         return Finder(wanted) if wanted else None
 
-    def _hit(self, number: int, score: float, finder: Finder | None, visible: Bools) -> SearchHit:
+    def _hit(self, number: int, score: float, finder: Finder | None, visible: Grants) -> SearchHit:
         iri = self._iris.texts[number]
-        slots: list[int] = []
         found: list[tuple[int, int, Highlight]] = []
         for slot in self._slots_of_iri[number]:
-            granted = visible[slot] if slot < len(visible) else np.zeros(len(Need), np.bool_)
+            granted = int(visible[slot]) if slot < len(visible) else 0
             for document in self._documents[slot]:
-                if document.iri == iri and granted[document.need]:
-                    slots.append(slot)
-                    texts = (text for text in document.texts if granted[text.need])
+                if document.iri == iri and granted & document.need == document.need:
+                    texts = (text for text in document.texts if granted & text.need == text.need)
                     found.extend(_matches(texts, finder) if finder else ())
         found.sort(key=lambda match: (-match[0], -match[1], match[2].predicate, match[2].fragment))
         highlights = tuple(dict.fromkeys(highlight for _, _, highlight in found))[:3]
-        return SearchHit(
-            iri, slots[0], score, highlights, tuple(dict.fromkeys(highlight.predicate for _, _, highlight in found))
-        )
+        return SearchHit(iri, score, highlights, tuple(dict.fromkeys(highlight.predicate for _, _, highlight in found)))
 
 
 def _matches(texts: Iterable[SearchText], finder: Finder) -> Iterator[tuple[int, int, Highlight]]:

@@ -61,7 +61,6 @@ from fairmesh.catalog.model import (
     Obligations,
     Page,
     PageRequest,
-    PartyInfo,
     PathStep,
     PortDirection,
     PortInfo,
@@ -75,14 +74,12 @@ from fairmesh.catalog.model import (
     Revision,
     SearchHit,
     SearchOrder,
-    Severity,
     ShapeInfo,
     ShapeScope,
     Subject,
-    TermInfo,
     Walked,
     WalkStep,
-    column_need,
+    granted_under,
 )
 from fairmesh.catalog.paging import Cursors, page_size
 from fairmesh.catalog.projection import remember, statement_changes
@@ -91,7 +88,7 @@ from fairmesh.catalog.registry import Grants, Product, Sight
 from fairmesh.catalog.search import SearchQuery, SearchResult
 
 if TYPE_CHECKING:
-    from fairmesh.catalog.access import Scope
+    from fairmesh.catalog.access import Access, Scope
     from fairmesh.catalog.catalog import Catalog
 
 Term = NamedNode | BlankNode | Literal
@@ -125,13 +122,13 @@ class Found:
 class View:
     """What `subject` sees, at one moment. Made by `Catalog.view`; lives as long as that context."""
 
-    def __init__(self, catalog: Catalog, subject: Subject, scope: Scope, channel: str) -> None:
+    def __init__(self, catalog: Catalog, subject: Subject, scope: Scope, channel: str, access: Access) -> None:
         self.subject = subject
         self.policy_revision = scope.policy_revision
         self._catalog = catalog
         self._registry = catalog.registry
         self._graph = catalog.graph
-        self._channel = channel
+        self._channel, self._access = channel, access
         self._grants = scope.grants
         sight = Sight(self._registry, self._grants, self._graph.match)
         self._granted, self._node_visible, self._triple_visible = sight.granted, sight.node, sight.triple
@@ -147,13 +144,13 @@ class View:
         """Visible statements that fit, in no particular order; one that several documents make comes several times."""
         if not all(term is None or reading.is_iri(term) for term in (subject, predicate, obj)):
             return
-        by_iri, need_of = self._registry.by_iri, self._registry.statement_need
+        by_home, need_of = self._registry.by_home, self._registry.statement_need
         for triple, graph in self._graph.match(subject, predicate, obj):
             said_of, word, value = triple.subject.value, triple.predicate.value, triple.object
             target = value.value if isinstance(value, NamedNode) else None
             product = None
             if graph != VOCABULARY:
-                product = by_iri[graph]
+                product = by_home[graph]
                 if not self._granted(product, need_of(product, said_of, word, target)):
                     continue
             if target is not None and not self._node_visible(target):
@@ -171,10 +168,10 @@ class View:
         products that have it as their own and say something of it; whoever names it later changes nothing."""
         if iri not in self._heads:
             said = self._all(iri)
-            by = {product.iri for *_, product in said if product is not None}
+            by = {product.home for *_, product in said if product is not None}
             if len(by) > 1 and not iri.startswith(self._catalog.iri_base):
-                first = next((owner.iri for owner in self._owners(iri) if owner.iri in by), None)
-                said = [s for s in said if first is None or s[3] is None or s[3].iri == first]
+                first = next((owner for owner in self._owners(iri) if owner.home in by), None)
+                said = [s for s in said if first is None or s[3] is None or s[3] is first]
             self._heads[iri] = said
         return self._heads[iri]
 
@@ -209,8 +206,7 @@ class View:
 
     def _kind(self, iri: str) -> Kind:
         types = set(self.types(iri))
-        product = self._registry.by_iri.get(iri)
-        if DATA_PRODUCT in types and product is not None and self._granted(product, Need.DISCOVER):
+        if DATA_PRODUCT in types and self._product_at(iri) is not None:
             return Kind.PRODUCT
         if COLUMN in types:
             return Kind.COLUMN
@@ -321,8 +317,8 @@ class View:
         """The products known to describe a node as their own: the reader sees what they say of it. The product itself
         first, others in the order they were created."""
         registry = self._registry
-        seen = (p for p in registry.owners(iri) if self._granted(p, registry.node_need(p, iri)))
-        return sorted(seen, key=lambda p: (p.iri != iri, p.created_at, p.iri))
+        seen = (p for p in registry.owners(iri) if self._granted(p, registry.owner_need(p, iri)))
+        return sorted(seen, key=lambda p: (p.iri != iri, p.created_at, p.home))
 
     def viewer_can(self, iri: str, actions: Sequence[Action]) -> tuple[Decision, ...]:
         """What the subject may do with the product the node belongs to; nodes of no product are nobody's to change."""
@@ -336,16 +332,12 @@ class View:
         return tuple(self._decided[action, key] for action in actions)
 
     def _decide(self, questions: Sequence[tuple[Action, AccessKey]]) -> list[Decision]:
-        catalog = self._catalog
-        return catalog.access.decide_many(self.subject, questions, channel=self._channel, now=catalog.clock())
+        return self._access.decide_many(self.subject, questions, channel=self._channel, now=self._catalog.clock())
 
     def _unowned(self, action: Action) -> Decision:
         allowed = action in (Action.DISCOVER, Action.READ_METADATA)
         reason = "no-product" if not allowed else "visible"
         return Decision(action, allowed, (reason,), Obligations(), "fairmesh.access", self.policy_revision)
-
-    def term(self, iri: str, langs: Sequence[str] | None = None) -> TermInfo:
-        return TermInfo(iri, rdf.compact(iri) or iri, self.label(iri, langs), self.description(iri, langs))
 
     # -- products --
 
@@ -353,7 +345,7 @@ class View:
         """A product by key or IRI; None when hidden, absent or retired."""
         if (key is None) == (iri is None):
             raise InputError("a product is asked for by its key or its IRI", remedy="Give one of them")
-        product = self._registry.by_key.get(key) if key is not None else self._registry.by_iri.get(iri or "")
+        product = self._product_at(iri) if iri is not None else self._registry.by_key.get(key or "")
         if product is None or not self._granted(product, Need.DISCOVER):
             return None
         said: dict[str, list[Term]] = defaultdict(list)
@@ -366,28 +358,36 @@ class View:
 
         facts = self._registry.keys[product.key_id]
         return ProductInfo(
-            product.iri, product.key, product.revision, product.version, facts.status,
+            product.home, product.iri, product.key, product.revision, product.version, facts.status,
             next(iter(iris(DPROD + "domain")), None), CLASSIFICATION + facts.classification,
             next(iter(iris(DPROD + "dataProductOwner")), None), tuple(iris(DCT + "subject")),
             next(iter(iris(DCT + "license")), None), product.created_at, product.updated_at,
         )  # fmt: skip
 
+    def _product_at(self, iri: str) -> Product | None:
+        """The first product with this IRI that the subject may discover."""
+        return next((p for p in self._registry.at(iri) if self._granted(p, Need.DISCOVER)), None)
+
+    def _held(self, product: str, need: Need) -> Product | None:
+        """The product with this home or, failing that, IRI, if the subject is granted so much of it."""
+        found = self._registry.by_home.get(product) or self._product_at(product)
+        return found if found is not None and self._granted(found, need) else None
+
     def raise_if_retired(self, iri: str) -> None:
-        """Raise `Retired` when the IRI is a tombstone the subject could have seen under today's policy."""
-        product = self._registry.by_iri.get(iri)
-        if product is None or not product.retired or product.key_id >= len(self._grants):
-            return
-        if self._grants[product.key_id, Need.DISCOVER]:
-            reason = f": {product.detail['reason']}" if product.detail.get("reason") else ""
-            successor = product.detail.get("replaced_by")
-            raise Retired(
-                f"{product.key} was retired by {product.by} on {product.updated_at:%Y-%m-%d}{reason}",
-                iri=iri, remedy=f"See {successor}" if self.exists(str(successor)) else "",
-            )  # fmt: skip
+        """Raise `Retired` when the home or IRI is a tombstone the subject could have seen under today's policy."""
+        home = self._registry.by_home.get(iri)
+        for product in self._registry.at(iri) if home is None else [home]:
+            if product.retired and product.key_id < len(self._grants) and self._grants[product.key_id] & Need.DISCOVER:
+                reason = f": {product.detail['reason']}" if product.detail.get("reason") else ""
+                successor = product.detail.get("replaced_by")
+                raise Retired(
+                    f"{product.key} was retired by {product.by} on {product.updated_at:%Y-%m-%d}{reason}",
+                    iri=product.iri, remedy=f"See {successor}" if self.exists(str(successor)) else "",
+                )  # fmt: skip
 
     @cached_property
     def _visible_products(self) -> list[Product]:
-        shown = self._visible[:, Need.DISCOVER].tolist()
+        shown = (self._visible & Need.DISCOVER).tolist()
         return [product for product in self._registry.by_order() if shown[product.slot]]
 
     def products(
@@ -538,9 +538,8 @@ class View:
     def _narrower(self, iri: str) -> list[str]:
         return sorted({*self._iris(iri, SKOS + "narrower"), *self._subjects(SKOS + "broader", iri)})
 
-    def party(self, iri: str) -> PartyInfo:
-        mails = {v.value.removeprefix("mailto:") for p, v, _, _ in self._about(iri) if p in _MAIL}
-        return PartyInfo(iri, self.label(iri), min(mails, default=None))
+    def email(self, party: str) -> str | None:
+        return min((v.value.removeprefix("mailto:") for p, v, _, _ in self._about(party) if p in _MAIL), default=None)
 
     @cached_property
     def _domains(self) -> set[str]:
@@ -573,11 +572,11 @@ class View:
 
     # -- rules and vocabulary --
 
-    def vocabulary(self, prefix: str | None) -> tuple[TermInfo, ...]:
+    def vocabulary(self, prefix: str | None) -> tuple[str, ...]:
         """Terms the vocabularies define, by IRI. `prefix` is a compact prefix (`dcat`) or a namespace."""
         namespace = rdf.PREFIXES.get(prefix or "", prefix)
         defined = {t.subject.value for t, _ in self._graph.match(None, TYPE, graph=VOCABULARY)}
-        return tuple(self.term(iri) for iri in sorted(defined) if namespace is None or iri.startswith(namespace))
+        return tuple(iri for iri in sorted(defined) if namespace is None or iri.startswith(namespace))
 
     def shapes(self, scope: ShapeScope | None, target: str | None) -> tuple[ShapeInfo, ...]:
         found = (self.shape(rule.iri) for rule in self._catalog.rules.rules)
@@ -590,9 +589,8 @@ class View:
         rule = self._catalog.rules.rule(iri)
         if rule is None:
             return None
-        severity = {"gate": Severity.VIOLATION, "gateWhenLive": Severity.VIOLATION, "warn": Severity.WARNING}
         return ShapeInfo(
-            rule.iri, rule.label, severity.get(rule.mode.value, Severity.INFO), rule.targets,
+            rule.iri, rule.label, rule.mode.severity(live=True), rule.targets,
             ShapeScope(rule.scope.value), rule.domain, self._catalog.ruleset_digest,
         )  # fmt: skip
 
@@ -601,17 +599,18 @@ class View:
 
     # -- a product's document, history and conformance --
 
-    def statements(self, product: str) -> list[Triple]:
-        """The visible statements of a product's document, nothing added."""
-        by_iri = self._registry.by_iri
-        holder = by_iri.get(product)
-        if holder is None or not self._granted(holder, Need.DISCOVER):
+    def statements(self, product: str, coming: Collection[str] = ()) -> list[Triple]:
+        """The visible statements of a product's document, nothing added. Nodes that are `coming` count as visible."""
+        holder = self._held(product, Need.DISCOVER)
+        if holder is None:
             return []
-        return [t for t in self._graph.graph(product) if self._triple_visible(holder, t)]
+        return [t for t in self._graph.graph(holder.home) if self._triple_visible(holder, t, coming)]
 
     def rdf(self, product: str, media_type: str) -> bytes:
         """The product's visible statements; blank nodes are blank nodes again."""
-        return rdf.serialize(rdf.unskolemize(self.statements(product), product), media_type)
+        holder = self._held(product, Need.DISCOVER)
+        node = product if holder is None else holder.iri
+        return rdf.serialize(rdf.unskolemize(self.statements(product), node), media_type)
 
     def node_rdf(self, iri: str, media_type: str) -> bytes:
         """The visible statements about any node."""
@@ -620,10 +619,10 @@ class View:
 
     def etag(self, product: str, media_type: str) -> str:
         """`"<revision>-<media>-<hash of the visible statements relative to the base>"`."""
-        revision = self._registry.by_iri[product].revision
-        return (
-            f'"{revision}-{media_type.split("/")[-1].replace("+", "-")}-{self._digest(self.statements(product))[:32]}"'
-        )
+        holder = self._held(product, Need.DISCOVER)
+        revision = 0 if holder is None else holder.revision
+        kind = media_type.split("/")[-1].replace("+", "-")
+        return f'"{revision}-{kind}-{self._digest(self.statements(product))[:32]}"'
 
     def _digest(self, triples: Iterable[Triple]) -> str:
         text = rdf.canonical(triples).replace(f"<{self._catalog.iri_base}".encode(), b"<")
@@ -631,23 +630,23 @@ class View:
 
     def revisions(self, product: str, page: PageRequest) -> Page[Revision]:
         """Revisions, newest first, with what each changed; those today's policy hides are left out."""
-        holder = self._registry.by_iri.get(product)
-        if holder is None or not self._granted(holder, Need.READ):
+        holder = self._held(product, Need.READ)
+        if holder is None:
             return self._cursors.page([], lambda r: (-r.number,), page)
-        entries = self._catalog.journal.product_history(product, first=10_000)
+        entries = self._catalog.journal.product_history(holder.home, first=10_000)
         pasts = [remember(entry) for entry in entries]
-        masks = self._masks({past.access for past in pasts if past.access is not None})
+        granted = self._granted_then({past.access for past in pasts if past.access is not None})
         found: list[Revision] = []
         before: list[Triple] = []
-        masked: frozenset[Need] | None = None
+        then_granted = 0
         for entry, past in zip(reversed(entries), reversed(pasts), strict=True):
             if past.access is not None:
-                masked = masks[past.access]
-            if masked is None:  # hidden, and so is its retirement: the next is compared with the last one shown
+                then_granted = granted[past.access]
+            if not then_granted:  # hidden, and so is its retirement: the next is compared with the last one shown
                 continue
-            needs = {iri: max(past.needs.get(iri, n), n) for iri, n in {**past.needs, **holder.needs}.items()}
+            needs = {iri: past.needs.get(iri, 0) | n for iri, n in {**past.needs, **holder.needs}.items()}
             then = replace(holder, needs=needs)
-            after = [t for t in past.triples if self._was_visible(then, t, masked)]
+            after = [t for t in past.triples if self._was_visible(then, t, then_granted)]
             found.append(Revision(
                 entry.draft.revision, entry.draft.at, entry.draft.actor, past.version, self._digest(after),
                 statement_changes(before, after),
@@ -656,33 +655,33 @@ class View:
         found.reverse()
         return self._cursors.page(found, lambda r: (-r.number,), page)
 
-    def _was_visible(self, then: Product, triple: Triple, masked: Collection[Need]) -> bool:
+    def _was_visible(self, then: Product, triple: Triple, granted: int) -> bool:
         """As `_triple_visible`, for a document of the past: its own nodes need not be there any more."""
         target = triple.object.value if isinstance(triple.object, NamedNode) else None
         need = self._registry.statement_need(then, triple.subject.value, triple.predicate.value, target)
         own = target is not None and target.startswith((then.iri + "/", then.iri + "#"))
         return (
-            need not in masked and self._granted(then, need) and (target is None or own or self._node_visible(target))
+            need & granted == need
+            and self._granted(then, need)
+            and (target is None or own or self._node_visible(target))
         )
 
-    def _masks(self, keys: Collection[AccessKey]) -> dict[AccessKey, frozenset[Need] | None]:
-        """What today's policy masks of documents that had these facts; None: it hides them."""
+    def _granted_then(self, keys: Collection[AccessKey]) -> dict[AccessKey, int]:
+        """What today's policy grants on documents that had these facts; 0: it hides them."""
+        decisions = self._decide([(Action.READ_METADATA, key) for key in keys])
         return {
-            key: frozenset(map(column_need, decision.obligations.mask_columns)) if decision.allowed else None
-            for key, decision in zip(keys, self._decide([(Action.READ_METADATA, key) for key in keys]), strict=True)
+            key: granted_under(decision.obligations) if decision.allowed else 0
+            for key, decision in zip(keys, decisions, strict=True)
         }
 
     def conformance(self, product: str) -> Report:
-        """The rules in force against the stored document. Judged as the steward; what names a node the reader cannot
-        see is left out."""
-        holder = self._registry.by_iri.get(product)
-        if holder is None or not self._granted(holder, Need.READ):
+        """The rules in force against what is visible of the stored document. A finding about something that is hidden,
+        such as a field that is missing because policy hides it, is left out."""
+        holder = self._held(product, Need.READ)
+        if holder is None:
             return Report(self._catalog.ruleset_digest)
-        report = self._catalog.judge_stored(product)
-        kept = tuple(f for f in report.findings if self._finding_visible(holder, f))
-        if len(self.statements(product)) < len(self._graph.graph(product)):  # line numbers would count what is hidden
-            kept = tuple(replace(f, line=None, column=None) for f in kept)
-        return replace(report, findings=kept)
+        report = self._catalog.judge_stored(self, holder)
+        return replace(report, findings=tuple(f for f in report.findings if self._finding_visible(holder, f)))
 
     def _finding_visible(self, product: Product, finding: Finding) -> bool:
         value = finding.value[1:-1] if finding.value is not None and finding.value.startswith("<") else None
@@ -718,7 +717,7 @@ class View:
         slots = None if filter is None else self._registry.slots_of(self._filtered(filter))
         after = None if page.after is None else reading.search_cursor(self._cursors.read(page.after))
         words = text if text and not text.isspace() else None  # an empty search box lists all
-        query = SearchQuery(words, types, slots, None, order, tuple(langs or ()), size, after)
+        query = SearchQuery(words, types, slots, order, tuple(langs or ()), size, after)
         result = self._catalog.search.search(query, visible)
         cursors = tuple(self._cursors.write(cursor) for cursor in result.cursors)
         return Found(Page(result.hits, cursors, result.has_next, page.after is not None, result.total), result)

@@ -235,9 +235,6 @@ class Names(Sorted):
             number = self._numbers[text] = self.add(text)
         return number
 
-    def find(self, text: str) -> int | None:
-        return self._numbers.get(text)
-
 
 class Vocabulary:
     """Terms: a word in a language. Knows hidden words too; who asks keeps only terms with visible postings."""

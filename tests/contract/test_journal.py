@@ -218,7 +218,6 @@ def test_any_field_comes_back_as_it_went_in(long_lived: Journal, draft: Draft) -
     assert read.draft == draft
     assert read.draft.at.tzinfo is UTC
     assert long_lived.product_head(draft.product) == written
-    assert long_lived.find_key(draft.key) == draft.product
 
 
 @given(
@@ -307,19 +306,6 @@ def test_products_and_their_history(journal: Journal) -> None:
 def test_what_is_not_there_is_not_found(text: str, journal: Journal) -> None:
     assert journal.product_head(text) is None
     assert journal.product_history(text) == []
-    assert journal.find_key(text) is None
-
-
-def test_a_key_leads_to_the_product_that_has_it_now(journal: Journal) -> None:
-    moved = replace(registration("orders", 2), key="sales.sold")
-    outside = replace(registration("x"), product="https://elsewhere.example/orders", key="sales.orders")
-    journal.append([registration("orders")])
-    assert journal.find_key("sales.orders") == f"{BASE}sales.orders"
-    journal.append([moved])
-    assert journal.find_key("sales.orders") is None
-    assert journal.find_key("sales.sold") == f"{BASE}sales.orders"
-    journal.append([outside])
-    assert journal.find_key("sales.orders") == outside.product
 
 
 def test_kinds(journal: Journal) -> None:
@@ -364,14 +350,12 @@ def test_products_are_found_by_index(adapter: SqliteAdapter, journal: Journal) -
 
     event.listen(journal._database.engine, "checkout", trace)
     journal.product_head("x")
-    journal.find_key("x")
     list(journal.heads())
     journal.append([registration()])
     with adapter.raw() as connection:
         queries = [statement for statement in sent if statement.startswith("SELECT") and "product !=" in statement]
         plans = {row[3] for query in queries for row in connection.execute(f"EXPLAIN QUERY PLAN {query}")}
-    assert len(queries) == 4
-    assert any("entry_key" in plan for plan in plans)
+    assert len(queries) == 3
     assert all("INDEX" in plan or "SUBQUERY" in plan for plan in plans), plans
 
 

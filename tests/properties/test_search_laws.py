@@ -10,8 +10,18 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairmesh.catalog.model import FacetField, Need, SearchDocument, SearchFacet, SearchHit, SearchOrder, SearchText
-from fairmesh.catalog.search import DATA_PRODUCT, Bools, Index, SearchQuery, SearchResult
+from fairmesh.catalog.model import (
+    EVERYTHING,
+    FIELDS,
+    FacetField,
+    Need,
+    SearchDocument,
+    SearchFacet,
+    SearchHit,
+    SearchOrder,
+    SearchText,
+)
+from fairmesh.catalog.search import DATA_PRODUCT, Grants, Index, SearchQuery, SearchResult
 
 DCT = "http://purl.org/dc/terms/"
 SLOTS = 6
@@ -21,7 +31,7 @@ words = st.sampled_from(
     ["order", "orders", "ordre", "customer", "customers", "customer_id", "customerName", "custmer", "sales.orders",
      "réclamation", "reclamation", "Kunden", "Kunde", "données", "analytics", "l'ordre", "invoice", "2024", "x"]
 )  # fmt: skip
-needs = st.sampled_from(list(Need))
+needs = st.builds(int.__or__, st.sampled_from(list(Need)), st.sampled_from([0, 0, *FIELDS.values()]))
 fields = st.sampled_from([FacetField.DOMAIN, FacetField.TERM, FacetField.STATUS])
 texts = st.builds(
     SearchText,
@@ -44,12 +54,12 @@ meshes = st.dictionaries(st.integers(0, SLOTS - 1), st.lists(documents, min_size
 
 
 @st.composite
-def scopes(draw: st.DrawFn, partial: bool = False) -> Bools:
+def scopes(draw: st.DrawFn, partial: bool = False) -> Grants:
     if not partial and draw(st.booleans()):
-        return np.ones((SLOTS, len(Need)), np.bool_)
+        return np.full(SLOTS, EVERYTHING)
     rows = draw(st.integers(0, SLOTS))
-    bits = draw(st.lists(st.booleans(), min_size=rows * len(Need), max_size=rows * len(Need)))
-    return np.array(bits, np.bool_).reshape(rows, len(Need))
+    bits = st.integers(0, EVERYTHING) | st.sampled_from([0, *Need, EVERYTHING])
+    return np.array(draw(st.lists(bits, min_size=rows, max_size=rows)), np.int64)
 
 
 queries = st.builds(
@@ -61,7 +71,6 @@ queries = st.builds(
     | st.none(),
     types=st.none() | st.sets(st.sampled_from([DATA_PRODUCT, "https://example.org/T"])).map(frozenset),
     slots=st.none() | st.lists(st.booleans(), max_size=SLOTS).map(lambda bits: np.array(bits, np.bool_)),
-    iris=st.none() | st.frozensets(st.sampled_from([f"http://localhost/id/{letter}" for letter in "abcxyz"])),
     order=st.sampled_from(list(SearchOrder)),
     langs=st.sampled_from([(), ("en",), ("fr", "de")]),
     first=st.integers(0, 9),
@@ -80,9 +89,9 @@ def everything(result: SearchResult) -> tuple[object, ...]:
     return result.hits, result.cursors, result.total, result.has_next, facets, result.suggestions()
 
 
-def only_visible(mesh: Mesh, visible: Bools) -> Mesh:
-    def sees(slot: int, need: Need) -> bool:
-        return slot < len(visible) and bool(visible[slot, need])
+def only_visible(mesh: Mesh, visible: Grants) -> Mesh:
+    def sees(slot: int, need: int) -> bool:
+        return slot < len(visible) and int(visible[slot]) & need == need
 
     kept: Mesh = {}
     for slot, held in mesh.items():
@@ -100,9 +109,9 @@ def only_visible(mesh: Mesh, visible: Bools) -> Mesh:
 
 @settings(max_examples=300)
 @given(meshes, scopes(partial=True), queries)
-def test_hidden_things_are_absent(mesh: Mesh, visible: Bools, query: SearchQuery) -> None:
+def test_hidden_things_are_absent(mesh: Mesh, visible: Grants, query: SearchQuery) -> None:
     never_held = only_visible(mesh, visible)
-    all_granted = np.ones((SLOTS, len(Need)), np.bool_)
+    all_granted = np.full(SLOTS, EVERYTHING)
     expected = everything(index_of(never_held).search(query, all_granted))
     assert everything(index_of(mesh).search(query, visible)) == expected
 
@@ -118,7 +127,7 @@ def test_history_and_layout_do_not_show(
 ) -> None:
     lived = Index()
     held: Mesh = {}
-    visible = np.ones((SLOTS, len(Need)), np.bool_)
+    visible = np.full(SLOTS, EVERYTHING)
     for slot, put in writes:
         if put:
             lived.put(slot, put)
@@ -135,7 +144,7 @@ def test_history_and_layout_do_not_show(
 
 
 @given(meshes, scopes(), queries, st.integers(1, 3))
-def test_pages_make_up_the_whole(mesh: Mesh, visible: Bools, query: SearchQuery, size: int) -> None:
+def test_pages_make_up_the_whole(mesh: Mesh, visible: Grants, query: SearchQuery, size: int) -> None:
     index = index_of(mesh)
     whole = index.search(replace(query, first=200), visible)
     hits: list[SearchHit] = []
@@ -153,7 +162,7 @@ def test_pages_make_up_the_whole(mesh: Mesh, visible: Bools, query: SearchQuery,
 
 
 @given(meshes, scopes(), queries)
-def test_facets_count_each_found_resource_once(mesh: Mesh, visible: Bools, query: SearchQuery) -> None:
+def test_facets_count_each_found_resource_once(mesh: Mesh, visible: Grants, query: SearchQuery) -> None:
     result = index_of(mesh).search(replace(query, first=200), visible)
     found = {hit.iri for hit in result.hits}
     seen = [document for held in only_visible(mesh, visible).values() for document in held if document.iri in found]
@@ -170,21 +179,19 @@ def test_facets_count_each_found_resource_once(mesh: Mesh, visible: Bools, query
 
 
 @given(meshes, scopes(), queries)
-def test_filters_only_take_away(mesh: Mesh, visible: Bools, query: SearchQuery) -> None:
+def test_filters_only_take_away(mesh: Mesh, visible: Grants, query: SearchQuery) -> None:
     index = index_of(mesh)
     filtered = index.search(replace(query, first=200), visible)
-    free = index.search(replace(query, first=200, slots=None, iris=None), visible)
+    free = index.search(replace(query, first=200, slots=None), visible)
     slots = set(range(SLOTS)) if query.slots is None else set(np.flatnonzero(query.slots).tolist())
     held = only_visible(mesh, visible)
     allowed = {d.iri for slot in slots for d in held.get(slot, [])}
-    if query.iris is not None:
-        allowed &= query.iris
     assert filtered.hits == tuple(hit for hit in free.hits if hit.iri in allowed)
 
 
 @given(meshes, scopes(), scopes(), queries)
-def test_a_wider_scope_lists_no_less(mesh: Mesh, one: Bools, other: Bools, query: SearchQuery) -> None:
-    wide = np.zeros((SLOTS, len(Need)), np.bool_)
+def test_a_wider_scope_lists_no_less(mesh: Mesh, one: Grants, other: Grants, query: SearchQuery) -> None:
+    wide = np.zeros(SLOTS, np.int64)
     wide[: len(one)] |= one
     wide[: len(other)] |= other
     index = index_of(mesh)
@@ -193,7 +200,7 @@ def test_a_wider_scope_lists_no_less(mesh: Mesh, one: Bools, other: Bools, query
 
 
 @given(meshes, scopes(), queries)
-def test_highlights_point_into_visible_text(mesh: Mesh, visible: Bools, query: SearchQuery) -> None:
+def test_highlights_point_into_visible_text(mesh: Mesh, visible: Grants, query: SearchQuery) -> None:
     held = only_visible(mesh, visible)
     for hit in index_of(mesh).search(query, visible).hits:
         stated = {(t.predicate, t.text) for docs in held.values() for d in docs if d.iri == hit.iri for t in d.texts}

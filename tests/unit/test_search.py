@@ -13,6 +13,7 @@ import pytest
 
 from fairmesh.catalog.errors import InputError, TooLarge
 from fairmesh.catalog.model import (
+    EVERYTHING,
     FacetBucket,
     FacetField,
     Need,
@@ -28,17 +29,17 @@ DCT = "http://purl.org/dc/terms/"
 TITLE, DESCRIPTION, IDENTIFIER = DCT + "title", DCT + "description", DCT + "identifier"
 KEYWORD = "http://www.w3.org/ns/dcat#keyword"
 COLUMN = "http://www.w3.org/ns/csvw#Column"
-ALL = np.ones((50, len(Need)), np.bool_)
+ALL = np.full(50, EVERYTHING)
 
 
-def text(value: str, predicate: str = DESCRIPTION, lang: str = "en", need: Need = Need.DISCOVER) -> SearchText:
+def text(value: str, predicate: str = DESCRIPTION, lang: str = "en", need: int = Need.DISCOVER) -> SearchText:
     return SearchText(need, predicate, value, lang)
 
 
 def document(
     iri: str,
     *texts: SearchText | str,
-    need: Need = Need.DISCOVER,
+    need: int = Need.DISCOVER,
     types: tuple[str, ...] = (DATA_PRODUCT,),
     label: str = "",
     updated: float = 0.0,
@@ -183,7 +184,7 @@ def test_any_word_will_do_where_no_document_has_all() -> None:
 
 def test_whether_all_words_are_needed_does_not_depend_on_filters() -> None:
     index = corpus("red wine", "red", "wine")
-    assert found(index, SearchQuery("red wine ", iris=frozenset({"b", "c"}))) == []
+    assert found(index, SearchQuery("red wine ", slots=np.array([False, True, True]))) == []
 
 
 def test_whether_all_words_are_needed_depends_on_the_visible_only() -> None:
@@ -300,13 +301,11 @@ def test_types_are_exact_and_default_to_data_products() -> None:
     assert found(index, SearchQuery("order", types=frozenset())) == []
 
 
-def test_filters_by_slot_and_iri_leave_scores_alone() -> None:
+def test_filters_leave_scores_alone() -> None:
     index = corpus("order", "order and more", "order and more words")
     free = {hit.iri: hit.score for hit in index.search(SearchQuery("order"), ALL).hits}
     by_slot = index.search(SearchQuery("order", slots=np.array([False, True])), ALL)
-    by_iri = index.search(SearchQuery("order", iris=frozenset({"c", "unknown"})), ALL)
     assert {hit.iri: hit.score for hit in by_slot.hits} == {"b": free["b"]}
-    assert {hit.iri: hit.score for hit in by_iri.hits} == {"c": free["c"]}
 
 
 def test_documents_with_one_iri_are_one_resource() -> None:
@@ -317,12 +316,12 @@ def test_documents_with_one_iri_are_one_resource() -> None:
     index.put(2, [document("x", "wine", types=(), label="A", updated=2.0, facets=[domain])])
     index.put(3, [document("y", "red", types=types)])
     result = index.search(SearchQuery("red wine ", types=frozenset(types)), ALL)
-    assert [(hit.iri, hit.slot) for hit in result.hits] == [("x", 2)]
+    assert [hit.iri for hit in result.hits] == ["x"]
     assert result.facets([FacetField.DOMAIN], 5)[0].buckets == (FacetBucket("d", 1),)
     visible = ALL.copy()
     visible[2] = False
     alone = index.search(SearchQuery("red wine ", types=frozenset(types)), visible)
-    assert [(hit.iri, hit.slot) for hit in alone.hits] == [("x", 4), ("y", 3)]
+    assert [hit.iri for hit in alone.hits] == ["x", "y"]
 
 
 # -- scope ----------------------------------------------------------------------------------------------------------
@@ -333,7 +332,7 @@ def test_a_part_counts_only_for_readers_with_its_need() -> None:
     secret = document("a", "open", text("hidden", need=Need.RESTRICTED))
     index.put(0, [replace(secret, facets=(SearchFacet(Need.READ, FacetField.TERM, "t"),))])
     visible = ALL.copy()
-    visible[0, Need.RESTRICTED] = visible[0, Need.READ] = False
+    visible[0] = Need.DISCOVER
     assert found(index, "hidden") == ["a"]
     assert found(index, "hidden", visible) == []
     assert index.search(SearchQuery("open"), visible).facets([FacetField.TERM], 5)[0].buckets == ()
@@ -342,7 +341,7 @@ def test_a_part_counts_only_for_readers_with_its_need() -> None:
 def test_a_hidden_document_hides_its_parts() -> None:
     index = index_of(document("a", "order", need=Need.READ, facets=[(FacetField.TERM, "t")]))
     visible = ALL.copy()
-    visible[0, Need.READ] = False
+    visible[0] = Need.DISCOVER
     result = index.search(SearchQuery(None), visible)
     assert (result.hits, result.total, result.facets([FacetField.TERM], 1)[0].buckets) == ((), 0, ())
 
@@ -406,7 +405,7 @@ def test_at_most_three_highlights_but_every_predicate() -> None:
 def test_hidden_text_is_not_highlighted() -> None:
     index = index_of(document("a", "order", text("secret order", TITLE, need=Need.RESTRICTED)))
     visible = ALL.copy()
-    visible[0, Need.RESTRICTED] = False
+    visible[0] = Need.CONFIDENTIAL
     hit = index.search(SearchQuery("order"), visible).hits[0]
     assert hit.matched_on == (DESCRIPTION,)
     assert [h.fragment for h in hit.highlights] == ["order"]

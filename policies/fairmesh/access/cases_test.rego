@@ -2,13 +2,15 @@
 # scope: package
 # description: |
 #   The unit tests of the rules: name -> who asks to do what to which product, and the whole answer. Both engines run
-#   them; the embedded one has no working `with`, so the table stands apart from the rule that runs it under OPA.
+#   them.
 package fairmesh.access_cases
 
 product := {
 	"type": "product", "domain": "sales", "classification": "internal", "tags": [], "status": "build",
 	"is_owner": false, "is_member": false,
 }
+
+bundle := object.union(product, {"type": "policy", "domain": "", "classification": "restricted", "status": ""})
 
 classified(word) := object.union(product, {"classification": word})
 
@@ -104,6 +106,34 @@ cases := {
 		"input": asked(with_roles(["steward"]), "govern", object.union(product, {"type": "ruleset", "domain": ""})),
 		"answer": yes(["role-steward"], []),
 	},
+	"a producer governs the policy of the own domain": {
+		"input": asked(with_roles(["producer"]), "govern", object.union(product, {"type": "policy"})),
+		"answer": yes(["producer-own-domain"], []),
+	},
+	"a producer governs no other domain's policy": {
+		"input": asked(with_roles(["producer"]), "govern", object.union(product, {"type": "policy", "domain": "hr"})),
+		"answer": no(["role-may-not"]),
+	},
+	"a producer does not govern the whole policy": {
+		"input": asked(with_roles(["producer"]), "govern", object.union(product, {"type": "policy", "domain": ""})),
+		"answer": no(["role-may-not"]),
+	},
+	"a producer governs no rule set, not of the own domain either": {
+		"input": asked(with_roles(["producer"]), "govern", object.union(product, {"type": "ruleset"})),
+		"answer": no(["role-may-not"]),
+	},
+	"a producer governs no product": {
+		"input": asked(with_roles(["producer"]), "govern", product),
+		"answer": no(["role-may-not"]),
+	},
+	"a steward governs the whole policy": {
+		"input": asked(with_roles(["steward"]), "govern", object.union(product, {"type": "policy", "domain": ""})),
+		"answer": yes(["role-steward"], []),
+	},
+	"an auditor governs no policy, as a producer neither": {
+		"input": asked(with_roles(["auditor", "producer"]), "govern", object.union(product, {"type": "policy"})),
+		"answer": no(["role-may-not"]),
+	},
 	"an auditor changes nothing, whatever else": {
 		"input": asked(with_roles(["auditor", "producer"]), "register", product),
 		"answer": no(["role-may-not"]),
@@ -139,5 +169,25 @@ cases := {
 	"a steward reads every description whole": {
 		"input": asked(object.union(stranger, {"roles": ["steward"]}), "read_metadata", classified("restricted")),
 		"answer": yes(["role-steward"], []),
+	},
+	"a steward has the bundle": {
+		"input": asked(with_roles(["steward"]), "read_metadata", bundle),
+		"answer": yes(["role-steward"], []),
+	},
+	"an auditor has the bundle": {
+		"input": asked(with_roles(["auditor"]), "read_metadata", bundle),
+		"answer": yes(["role-auditor"], []),
+	},
+	"who is cleared for everything has the bundle": {
+		"input": asked(object.union(stranger, {"clearance": "restricted"}), "read_metadata", bundle),
+		"answer": yes(["clearance-covers"], []),
+	},
+	"nobody else has the bundle": {
+		"input": asked(object.union(insider, {"domains": ["", "sales"]}), "read_metadata", bundle),
+		"answer": no(["not-cleared"]),
+	},
+	"a producer does not have the bundle": {
+		"input": asked(with_roles(["producer"]), "read_metadata", bundle),
+		"answer": no(["not-cleared"]),
 	},
 }

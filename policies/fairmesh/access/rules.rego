@@ -27,8 +27,13 @@ granting := {
 	"register": ["producer-own-domain"],
 	"update": ["producer-own-domain"],
 	"retire": ["producer-own-domain"],
-	"govern": ["role-steward"],
+	"govern": ["role-steward", "producer-own-domain"],
 }
+
+# What a domain has of its own: its products and, to govern, its policy files (`policies/domains/<domain>/`).
+owned_types := {"product", "dataset", "column"} if {
+	input.action != "govern"
+} else := {"policy"}
 
 # The reasons of the table that hold: some by the asker alone, some by how the asker stands to the resource.
 grants(who, r) := ((by_clearance(who, r) | by_domain(who, r)) | (by_team(who, r) | by_knowing(who, r))) | who.standing
@@ -41,7 +46,7 @@ by_clearance(who, r) := {"clearance-covers" |
 by_domain(who, r) := {code |
 	r.domain in who.domains
 	some code in who.own_domain
-	r.type in {"product", "dataset", "column"}
+	r.type in who.owned_types
 }
 
 by_team(who, r) := {"team-owns" |
@@ -115,6 +120,7 @@ asker := {
 	"granting": granted_by,
 	"standing": standing,
 	"own_domain": own_domain,
+	"owned_types": owned_types,
 	"masking": masking,
 	"refusals": refusals,
 }
