@@ -22,7 +22,7 @@ from fairmesh.catalog.errors import ConfigError
 
 PREFIX = "FAIRMESH_"
 NOT_SETTINGS = ("FAIRMESH_TOKEN", "FAIRMESH_OPA_BIN")
-"""Variables with our prefix that are read elsewhere: the client's token, the OPA binary the tests start."""
+"""Variables with our prefix that are read elsewhere: the client's token, the OPA that policy checks ask."""
 FILE = "fairmesh.toml"
 
 
@@ -72,12 +72,15 @@ def _number(low: int, high: int) -> Callable[[object, Path], int]:
     return read
 
 
-def _log_level(value: object, base: Path) -> str:
-    levels = ("debug", "info", "warning", "error")
-    text = _text_of(value, f"one of {', '.join(levels)}").lower()
-    if text not in levels:
-        raise ValueError(f"one of {', '.join(levels)}")
-    return text
+def _one_of(*words: str) -> Callable[[object, Path], str]:
+    def read(value: object, base: Path) -> str:
+        expected = f"one of {', '.join(words)}"
+        text = _text_of(value, expected).lower()
+        if text not in words:
+            raise ValueError(expected)
+        return text
+
+    return read
 
 
 def _has_host(text: str) -> bool:
@@ -131,7 +134,18 @@ SETTINGS = (
     Setting("max_bytes", 5_000_000, "Largest document accepted, in bytes.", _number(1, 1_000_000_000)),
     Setting("max_depth", 256, "Deepest nesting accepted in a document.", _number(1, 1_000)),
     Setting("max_quads", 50_000, "Most statements accepted in a document.", _number(1, 10_000_000)),
-    Setting("log_level", "info", "Least important log lines written: debug, info, warning or error.", _log_level),
+    Setting(
+        "log_level",
+        "info",
+        "Least important log lines written: debug, info, warning or error.",
+        _one_of("debug", "info", "warning", "error"),
+    ),
+    Setting(
+        "decision_log",
+        "masked",
+        "What is kept of policy decisions: masked (askers as pseudonyms), full or off.",
+        _one_of("masked", "full", "off"),
+    ),
 )
 """Every setting: name, default, one sentence, and how it is read."""
 
@@ -155,6 +169,7 @@ class Settings:
     max_depth: int
     max_quads: int
     log_level: str
+    decision_log: str
     sources: Mapping[str, str] = field(repr=False, compare=False)
     """Where each value came from: `default`, the file's path, the variable's name, or `option`."""
 
