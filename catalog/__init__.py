@@ -7,11 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fairmesh.catalog.catalog import Catalog, Rebuilt, Retirement, StillUsed, rebuild
+    from fairmesh.catalog.catalog import Catalog, Retirement, StillUsed
     from fairmesh.catalog.config import Settings
+    from fairmesh.catalog.opening import Rebuilt, rebuild
     from fairmesh.catalog.view import Found, View
 
-_HOMES = {"Settings": "config", "Found": "view", "View": "view"}
+_HOMES = {"Settings": "config", "Found": "view", "View": "view", "Rebuilt": "opening", "rebuild": "opening"}
 
 __all__ = ["Catalog", "Found", "Rebuilt", "Retirement", "Settings", "StillUsed", "View", "rebuild"]
 

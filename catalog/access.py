@@ -1,7 +1,7 @@
 """Who may do what: the only way to a policy decision, and the scope that every read takes.
 
-The policy is Rego (`policies/`). Two engines evaluate the same files: an embedded one in killable child processes, and
-an OPA server. Whatever goes wrong in either (down, late, malformed) is `PolicyUnavailable`, alike for every resource;
+The policy is Rego (`policies/`). Two engines evaluate the same files: an embedded one in this process, and an OPA
+server. Whatever goes wrong in either (down, late, malformed) is `PolicyUnavailable`, alike for every resource;
 only the literal `true` of a well-formed answer allows.
 """
 
@@ -11,8 +11,6 @@ import asyncio
 import hashlib
 import json
 import logging
-import os
-import queue
 import re
 import threading
 import time
@@ -20,33 +18,43 @@ import unicodedata
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
 import numpy as np
 import numpy.typing as npt
-import regopy
 
-from fairmesh.catalog.errors import ConfigError, PolicyUnavailable, WorkerFailed
-from fairmesh.catalog.model import ANONYMOUS, CLASSIFICATIONS, AccessKey, Action, Decision, Need, Obligations, Subject
+from fairmesh.catalog.decisionlog import DecisionLog
+from fairmesh.catalog.errors import ConfigError, PolicyUnavailable
+from fairmesh.catalog.model import (
+    ANONYMOUS,
+    CLASSIFICATIONS,
+    FIELD_NAMES,
+    FIELDS,
+    AccessKey,
+    Action,
+    Decision,
+    Need,
+    Obligations,
+    Subject,
+    granted_under,
+)
 from fairmesh.catalog.policyfiles import (
     ENTRY,
     POLICIES,
     RULE,
-    START_SECONDS,
     PolicySet,
-    check_policies,
-    does_not_compile,
     read_modules,
 )
-from fairmesh.catalog.workers import Pool
+from fairmesh.catalog.rego import UNDEFINED, RegoError, compile_policies
 
 __all__ = [
-    "Access", "EmbeddedEngine", "Engine", "OpaEngine", "PolicySet", "Scope", "open_engine", "run_policy_cases",
+    "Access", "EmbeddedEngine", "Engine", "Facts", "OpaEngine", "PolicySet", "Scope", "may_be_asked", "open_engine",
+    "run_policy_cases", "subject_json",
 ]  # fmt: skip
 
 MAX_CHUNK_RESOURCES = 80
@@ -54,8 +62,10 @@ MAX_CHUNK_BYTES = 64 * 1024
 _MAX_TEXT = 512
 _MAX_LIST = 256
 _MAX_SUBJECT_BYTES = 16 * 1024
+_MAX_TEXTS = 20_000
 _MAX_RESOURCE_BYTES = 8 * 1024
-_MAX_SUBJECTS = 128
+_MAX_KEPT_GRANTS = 16_000_000
+"""Numbers of all scopes that are kept, 8 bytes each: those of 3,000 askers of 5,000 access keys."""
 
 _log = logging.getLogger("fairmesh")
 
@@ -80,103 +90,39 @@ class Engine(Protocol):
 def _unavailable(detail: str) -> PolicyUnavailable:
     """The one error a caller sees, whatever happened and whatever was asked; the detail is for the log."""
     _log.warning("no policy decision: %s", detail)
-    return PolicyUnavailable(
+    refusal = PolicyUnavailable(
         "access policy cannot be evaluated at the moment",
         remedy="Try again; if it lasts, the operator finds the cause in the service's log.",
     )
-
-
-_interpreter: regopy.Interpreter
-_bundle: regopy.Bundle
-
-
-def _compile(files: Mapping[str, bytes], entries: Sequence[str]) -> None:
-    """In a child: make `_evaluate` ready for these modules and entry points."""
-    global _interpreter, _bundle
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the engine prints its findings to the service's output
-    _interpreter = regopy.Interpreter()
-    _interpreter.strict_built_in_errors = True  # else an error is undefined, and `not` makes it a yes
-    try:
-        for path, body in files.items():
-            _interpreter.add_module(path, body.decode())
-        _bundle = _interpreter.build(None, entries)
-    except regopy.RegoError as error:
-        raise does_not_compile(str(error)) from None
-    if not _bundle.ok():
-        raise does_not_compile("the engine gives no reason")
-
-
-def _evaluate(text: str, entry: str = ENTRY) -> tuple[bool, object]:
-    """In a child: (True, the value) or (False, why there is none)."""
-    try:
-        _interpreter.set_input_term(text)
-        output = _interpreter.query_bundle_entrypoint(_bundle, entry)
-        if not output.ok():
-            return False, "the policy raised an error"
-        expressions = output.results[0].expressions
-        return (True, expressions[0]) if len(expressions) == 1 else (False, "the policy is undefined")
-    except Exception as error:  # the engine raises what its native part happened to produce
-        return False, f"{type(error).__name__}"
-
-
-class _Seat:
-    """One child process and whether it holds the compiled policy."""
-
-    def __init__(self) -> None:
-        self.pool = Pool(1, first_imports=("regopy",))
-        self.ready = False
+    refusal.add_note(detail)
+    return refusal
 
 
 class EmbeddedEngine:
-    """Rego in `workers` child processes, one interpreter each.
+    """Rego in this process (`fairmesh.catalog.rego`), in the thread that asks.
 
-    A chunk that takes longer than `chunk_seconds` costs its child: it is killed, the request refused, the next one
-    served by a new child. Raises `ConfigError` for a policy that does not compile or uses what is not allowed.
+    A chunk that takes longer than `chunk_seconds` is refused; other threads go on meanwhile, and the next chunk starts
+    anew. Raises `ConfigError` for a policy that does not compile or uses what is not allowed.
     """
 
-    def __init__(self, policies: PolicySet, *, workers: int = 2, chunk_seconds: float = 2.0) -> None:
-        self._files = dict(policies.files)
+    def __init__(self, policies: PolicySet, *, chunk_seconds: float = 2.0) -> None:
         self._chunk_seconds = chunk_seconds
-        self._seats: queue.LifoQueue[_Seat] = queue.LifoQueue()
-        self._all = [_Seat() for _ in range(workers)]
-        check_policies(policies)
-        self._load(self._all[0])
-        for seat in reversed(self._all):
-            self._seats.put(seat)
+        self.program = compile_policies(policies)
 
     def evaluate(self, inputs: Sequence[str]) -> list[object]:
-        if not inputs:
-            return []
-        try:
-            seat = self._seats.get(timeout=START_SECONDS)
-        except queue.Empty:
-            raise _unavailable("every policy worker is busy") from None
-        try:
-            if not seat.ready:
-                self._load(seat)
-            return [self._one(seat, text) for text in inputs]
-        except (WorkerFailed, ConfigError) as error:
-            seat.ready = False
-            raise _unavailable(error.message) from error
-        finally:
-            self._seats.put(seat)
+        return [self._one(text) for text in inputs]
 
     def close(self) -> None:
-        for seat in self._all:
-            seat.pool.close()
+        pass
 
-    def _one(self, seat: _Seat, text: str) -> object:
-        ok, answer = seat.pool.call(_evaluate, text, timeout=self._chunk_seconds)
-        if not ok:
-            raise _unavailable(str(answer))
-        return answer
-
-    def _load(self, seat: _Seat) -> None:
+    def _one(self, text: str) -> object:
         try:
-            seat.pool.call(_compile, self._files, (ENTRY,), timeout=START_SECONDS)
-        except WorkerFailed as error:
-            raise ConfigError(f"the policy engine does not start: {error.message}") from error
-        seat.ready = True
+            answer = self.program.evaluate(text, seconds=self._chunk_seconds)
+        except RegoError as error:
+            raise _unavailable(f"the policy raised an error: {error}") from error
+        if answer is UNDEFINED:
+            raise _unavailable("the policy is undefined")
+        return answer
 
 
 def run_policy_cases(folder: Path = POLICIES) -> dict[str, bool]:
@@ -188,20 +134,16 @@ def run_policy_cases(folder: Path = POLICIES) -> dict[str, bool]:
     files = {path: body for path, body in read_modules(folder).items() if not path.endswith("_test.rego")}
     tables = {path: body for path, body in read_modules(folder).items() if path.endswith("cases_test.rego")}
     passed: dict[str, bool] = {}
-    pool = Pool(1)
-    try:
-        for path, body in tables.items():
-            package = re.search(r"(?m)^package\s+([\w.]+)", body.decode())
-            entry = f"{package[1].replace('.', '/')}/cases" if package else ""
-            pool.call(_compile, files | {path: body}, (ENTRY, entry), timeout=START_SECONDS)
-            ok, cases = pool.call(_evaluate, "{}", entry, timeout=START_SECONDS)
-            if not ok or not isinstance(cases, dict):
-                raise ConfigError(f"{path} has no cases: {cases}", remedy="Define `cases` as an object.")
-            for name, case in cases.items():
-                answer = pool.call(_evaluate, _json(case["input"]), timeout=START_SECONDS)
-                passed[f"{path}: {name}"] = answer == (True, {"r": case["answer"]})
-    finally:
-        pool.close()
+    for path, body in tables.items():
+        package = re.search(r"(?m)^package\s+([\w.]+)", body.decode())
+        entry = f"{package[1].replace('.', '/')}/cases" if package else ""
+        program = compile_policies(PolicySet.from_files(files | {path: body}), (ENTRY, entry))
+        cases = program.evaluate("{}", entry)
+        if not isinstance(cases, dict):
+            raise ConfigError(f"{path} has no cases", remedy="Define `cases` as an object.")
+        for name, case in cases.items():
+            answer = program.evaluate(_json(case["input"]))
+            passed[f"{path}: {name}"] = answer == {"r": case["answer"]}
     return passed
 
 
@@ -225,7 +167,7 @@ class OpaEngine:
     ) -> None:
         if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
             raise ConfigError(f"not the URL of an OPA server: {url}", remedy="Example: http://127.0.0.1:8181")
-        check_policies(policies)
+        compile_policies(policies)  # what is refused here is refused for every engine
         self._url = url.rstrip("/")
         self._texts = sorted(body.decode() for body in policies.files.values())
         self._chunk_seconds = chunk_seconds
@@ -349,8 +291,10 @@ def _clean(value: object) -> bool:
     return (
         isinstance(value, str)
         and len(value) <= _MAX_TEXT
-        and not _CONTROL.search(value)
-        and unicodedata.is_normalized("NFC", value)
+        and (
+            (value.isascii() and value.isprintable())  # most are: the rest need not be asked
+            or (not _CONTROL.search(value) and unicodedata.is_normalized("NFC", value))
+        )
     )
 
 
@@ -362,7 +306,7 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _subject_json(subject: Subject) -> str | None:
+def subject_json(subject: Subject) -> str | None:
     """The subject as the policy sees it; None when it must not reach an engine."""
     texts = (subject.id, subject.kind, subject.clearance, subject.purpose or "")
     if not all(map(_clean, texts)) or not all(map(_clean_list, (subject.roles, subject.teams, subject.domains))):
@@ -377,8 +321,12 @@ def _subject_json(subject: Subject) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
-    """A product reduced to what the policy may look at: products with equal facts share one decision."""
+class Facts:
+    """A product reduced to what the policy may look at: products with equal facts share one decision.
+
+    `is_owner` and `is_member` say how the subject who asks stands to it; `type` is product, dataset, column, ruleset or
+    policy.
+    """
 
     domain: str
     classification: str
@@ -396,18 +344,41 @@ class _Facts:
         return _json(facts)
 
 
-def _facts(key: AccessKey, teams: frozenset[str]) -> _Facts | None:
+def _facts(key: AccessKey, teams: frozenset[str]) -> Facts | None:
     """None when the key must not reach an engine."""
-    if not all(map(_clean, (key.domain, key.classification, key.status, key.owner))):
-        return None
-    if not _clean_list(key.tags) or not _clean_list(key.members):
+    if not _clean(key.owner) or not _clean_list(key.members):
         return None
     is_member = any(_is_of(member, teams) for member in key.members)
-    facts = _Facts(key.domain, key.classification, key.tags, key.status, _is_of(key.owner, teams), is_member)
-    return facts if len(facts.json().encode()) <= _MAX_RESOURCE_BYTES else None
+    return _askable(Facts(key.domain, key.classification, key.tags, key.status, _is_of(key.owner, teams), is_member))
 
 
-_GOVERNED = _Facts("", CLASSIFICATIONS[-1], (), "", False, False, "ruleset")
+def _askable(facts: Facts) -> Facts | None:
+    """None when the facts must not reach an engine."""
+    try:
+        return None if _text(facts) is None else facts
+    except TypeError:  # a list where a word should be
+        return None
+
+
+@lru_cache(maxsize=_MAX_TEXTS)
+def _text(facts: Facts) -> str | None:
+    """The facts as an engine gets them; None when they must not reach one. Kept, as every subject is asked about the
+    same ones."""
+    if not all(map(_clean, (facts.domain, facts.classification, facts.status, facts.type))):
+        return None
+    if not _clean_list(facts.tags):
+        return None
+    text = facts.json()
+    return text if len(text.encode()) <= _MAX_RESOURCE_BYTES else None
+
+
+def may_be_asked(key: AccessKey) -> bool:
+    """Whether a product with this key reaches the policy; one that does not is denied to everyone."""
+    return _facts(key, frozenset()) is not None
+
+
+_GOVERNED = Facts("", CLASSIFICATIONS[-1], (), "", False, False, "ruleset")
+_BUNDLE = Facts("", CLASSIFICATIONS[-1], (), "", False, False, "policy")
 
 
 def _teams(subject: Subject) -> frozenset[str]:
@@ -457,16 +428,29 @@ def _verdict(answer: object) -> _Verdict:
     codes = tuple(reasons)
     if allow is not True:
         return _Verdict(False, codes)
-    masked = obligations.get("mask_columns", [])
-    if (
-        set(obligations) - {"mask_columns", "hide_fields", "row_filter"}
-        or not isinstance(masked, list)
-        or not all(isinstance(word, str) and word in CLASSIFICATIONS for word in masked)
-        or obligations.get("hide_fields", []) != []
-        or obligations.get("row_filter") is not None
-    ):
-        return _UNSUPPORTED
-    return _Verdict(True, codes, Obligations(mask_columns=tuple(w for w in CLASSIFICATIONS if w in masked)))
+    demanded = _obligations(obligations)
+    return _UNSUPPORTED if demanded is None else _Verdict(True, codes, demanded)
+
+
+_FIELD_OF = {name: name for name in FIELD_NAMES} | {iri: name for name, iri in FIELD_NAMES.items()}
+
+
+def _obligations(stated: Mapping[str, object]) -> Obligations | None:
+    """None when something is demanded that cannot be done."""
+    masked, hidden, rows = stated.get("mask_columns", []), stated.get("hide_fields", []), stated.get("row_filter")
+    if stated.keys() - {"mask_columns", "hide_fields", "row_filter"}:
+        return None
+    if not isinstance(masked, list) or not all(isinstance(word, str) and word in CLASSIFICATIONS for word in masked):
+        return None
+    if not isinstance(hidden, list) or not all(isinstance(name, str) and name in _FIELD_OF for name in hidden):
+        return None
+    if rows is not None and not (_clean(rows) and rows):
+        return None
+    return Obligations(
+        tuple(word for word in CLASSIFICATIONS if word in masked),
+        tuple(sorted({_FIELD_OF[name] for name in hidden})),
+        rows if isinstance(rows, str) else None,
+    )
 
 
 def _verdicts(answer: object, count: int) -> list[_Verdict]:
@@ -479,43 +463,34 @@ def _verdicts(answer: object, count: int) -> list[_Verdict]:
 # -- scope ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Scope:
     """What one subject may see, by access-key id (the position in the list of keys it was made for).
 
-    `grants[id, need]` is True when `Need` is granted; read-only, of shape (number of keys, 6). DISCOVER: discover or
-    read_metadata is allowed; READ: read_metadata is; PUBLIC..RESTRICTED: READ, and columns of that word are not masked.
+    `grants[id]` holds the granted bits of `Need` and `FIELDS`; 0 is nothing at all. Read-only. DISCOVER: discover or
+    read_metadata is allowed; READ: read_metadata is. The other bits are what its obligations leave; who may discover
+    only has the bits of fields that are not hidden from the discoverer.
     """
 
-    grants: npt.NDArray[np.bool_]
+    grants: npt.NDArray[np.int64]
     policy_revision: str
     subject: Subject
 
-    def allows(self, key_id: int, need: Need) -> bool:
-        """False for an id the scope was not made for."""
-        return 0 <= key_id < len(self.grants) and bool(self.grants[key_id, need])
 
-    @cached_property
-    def levels(self) -> npt.NDArray[np.uint8]:
-        """Per access-key id the granted needs as bits: `levels[id] >> need & 1`."""
-        return np.packbits(self.grants, axis=1, bitorder="little").reshape(-1)
+_NO_GRANTS: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+_ANY_FIELD = sum(FIELDS.values())
 
 
-_NO_GRANTS: npt.NDArray[np.bool_] = np.zeros((0, len(Need)), dtype=np.bool_)
-_HIDDEN = (False,) * len(Need)
-
-
-def _row(read: _Verdict, discover: _Verdict) -> tuple[bool, ...]:
-    if not read.allowed:
-        return (discover.allowed, *_HIDDEN[1:])
-    return (True, True, *(word not in read.obligations.mask_columns for word in CLASSIFICATIONS))
+def _row(read: _Verdict, discover: _Verdict) -> int:
+    if read.allowed:
+        return granted_under(read.obligations)
+    return Need.DISCOVER | granted_under(discover.obligations) & _ANY_FIELD if discover.allowed else 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is decided for one asker: rows by facts, and the scope of a list of keys. Replaced, never changed."""
+    """What is decided for one asker: the scope of a list of keys. Replaced, never changed."""
 
-    rows: Mapping[_Facts | None, tuple[bool, ...]]
     keys: list[AccessKey]
     scope: Scope
 
@@ -523,11 +498,17 @@ class _Known:
 class Access:
     """Decisions of one policy set by one engine. Safe to call from any thread; a new policy set needs a new one."""
 
-    def __init__(self, engine: Engine, policies: PolicySet) -> None:
+    def __init__(self, engine: Engine, policies: PolicySet, log: DecisionLog | None = None) -> None:
+        self.policies = policies
         self.policy_digest = policies.digest
         self._engine = engine
+        self._own: Engine | None = None if isinstance(engine, OpaEngine) else engine
+        self._own_lock = threading.Lock()
+        self._log = log
         self._reads_time = policies.reads_time
         self._known: OrderedDict[tuple[str, str, int], _Known] = OrderedDict()
+        self._kept = 0
+        self._keys: list[AccessKey] = []
         self._lock = threading.Lock()
 
     def decide(self, subject: Subject, action: Action, key: AccessKey, *, channel: str, now: datetime) -> Decision:
@@ -541,9 +522,25 @@ class Access:
         """May `subject` change rule sets and policies, and ask for others? Raises `PolicyUnavailable`."""
         return self._decide(subject, [(Action.GOVERN, _GOVERNED)], channel, now)[0]
 
+    def bundle(self, subject: Subject, *, now: datetime) -> Decision:
+        """May `subject` have the bundle for OPA servers, which holds every policy and the facts of every product?
+
+        Always decided in process: an OPA server that decides for the mesh may be waiting for this very bundle.
+        Raises `PolicyUnavailable`.
+        """
+        with self._own_lock:
+            if self._own is None:
+                self._own = EmbeddedEngine(self.policies)
+        return self._decide(subject, [(Action.READ_METADATA, _BUNDLE)], "bundle", now, self._own)[0]
+
+    def on_policies(self, subject: Subject, action: Action, domain: str, *, channel: str, now: datetime) -> Decision:
+        """May `subject` do `action` to the policy files of a domain (key; "": to all)? Raises `PolicyUnavailable`."""
+        facts = replace(_GOVERNED, type="policy", domain=domain)
+        return self.decide_facts(subject, action, [facts], channel=channel, now=now)[0]
+
     def probe(self, now: datetime) -> None:
         """Ask the engine one question, past every cache. Raises `PolicyUnavailable` when it cannot answer."""
-        self._ask(ANONYMOUS, Action.DISCOVER, [_GOVERNED], "http", now)
+        self._ask(ANONYMOUS, Action.DISCOVER, [_GOVERNED], "http", now, recorded=False)
 
     def decide_many(
         self, subject: Subject, questions: Sequence[tuple[Action, AccessKey]], *, channel: str, now: datetime
@@ -551,6 +548,17 @@ class Access:
         """`decide` for many products, in order. Raises `PolicyUnavailable` for all when one cannot be had."""
         teams = _teams(subject)
         return self._decide(subject, [(action, _facts(key, teams)) for action, key in questions], channel, now)
+
+    def decide_facts(
+        self, subject: Subject, action: Action, facts: Sequence[Facts], *, channel: str, now: datetime
+    ) -> list[Decision]:
+        """`decide` for things that need not exist, in order. Raises `PolicyUnavailable`."""
+        return self._decide(subject, [(action, _askable(fact)) for fact in facts], channel, now)
+
+    def question(self, subject: Subject, action: Action, key: AccessKey, *, channel: str, now: datetime) -> str | None:
+        """What an engine is asked about one product, `k0`, as JSON; None for what is denied without asking."""
+        facts, frame = _facts(key, _teams(subject)), _frame(subject, action, channel, now)
+        return None if facts is None or frame is None else f'{frame}"k0":{facts.json()}}}}}'
 
     def scope(self, subject: Subject, keys: Sequence[AccessKey], *, channel: str, now: datetime) -> Scope:
         """What `subject` may see of products with these access keys. Raises `PolicyUnavailable`.
@@ -562,48 +570,56 @@ class Access:
         self._engine.evaluate(())  # what was decided before holds only while the engine stands by it
         place = (asker, channel, _minute(now) if self._reads_time else 0)
         with self._lock:
-            known = self._known.get(place) or _Known({}, [], Scope(_NO_GRANTS, self.policy_digest, subject))
-        wanted = list(keys)
-        if wanted != known.keys:
+            known = self._known.get(place) or _Known([], Scope(_NO_GRANTS, self.policy_digest, subject))
+            if self._keys != keys:
+                self._keys = list(keys)
+            wanted = self._keys
+        if wanted is not known.keys and wanted != known.keys:
             start = len(known.keys) if wanted[: len(known.keys)] == known.keys else 0
             known = self._extend(known, start, wanted, channel, now)
         with self._lock:
-            self._known[place] = known
-            self._known.move_to_end(place)
-            if len(self._known) > _MAX_SUBJECTS:
-                self._known.popitem(last=False)
+            self._keep(place, known)
         return known.scope
 
     def close(self) -> None:
         self._engine.close()
+        if self._own is not None and self._own is not self._engine:
+            self._own.close()
+
+    def _keep(self, place: tuple[str, str, int], known: _Known) -> None:
+        """Remember it as the latest used; what was not used for longest goes when there is too much."""
+        replaced = self._known.pop(place, None)
+        self._known[place] = known
+        self._kept += len(known.keys) - (0 if replaced is None else len(replaced.keys))
+        while self._kept > _MAX_KEPT_GRANTS and len(self._known) > 1:
+            self._kept -= len(self._known.popitem(last=False)[1].keys)
 
     def _extend(self, known: _Known, start: int, keys: list[AccessKey], channel: str, now: datetime) -> _Known:
         """`known` for `keys`, of which the first `start` are those it was made for."""
         subject = known.scope.subject
         teams = _teams(subject)
         facts = [_facts(key, teams) for key in keys[start:]]
-        new = [fact for fact in dict.fromkeys(facts) if fact not in known.rows]
-        rows = {**known.rows, **dict(zip(new, self._rows(subject, new, channel, now), strict=True))}
-        added = np.array([rows[fact] for fact in facts], dtype=np.bool_).reshape(len(facts), len(Need))
+        new = list(dict.fromkeys(facts))
+        rows = dict(zip(new, self._rows(subject, new, channel, now), strict=True))
+        added = np.array([rows[fact] for fact in facts], dtype=np.int64)
         grants = np.concatenate([known.scope.grants[:start], added])
         grants.flags.writeable = False
-        return _Known(rows, keys, Scope(grants, self.policy_digest, subject))
+        return _Known(keys, Scope(grants, self.policy_digest, subject))
 
-    def _rows(
-        self, subject: Subject, facts: Sequence[_Facts | None], channel: str, now: datetime
-    ) -> list[tuple[bool, ...]]:
+    def _rows(self, subject: Subject, facts: Sequence[Facts | None], channel: str, now: datetime) -> list[int]:
         read = self._ask(subject, Action.READ_METADATA, facts, channel, now)
         unread = [fact for fact, verdict in zip(facts, read, strict=True) if not verdict.allowed]
         discover = dict(zip(unread, self._ask(subject, Action.DISCOVER, unread, channel, now), strict=True))
         return [_row(verdict, discover.get(fact, verdict)) for fact, verdict in zip(facts, read, strict=True)]
 
     def _decide(
-        self, subject: Subject, questions: Sequence[tuple[Action, _Facts | None]], channel: str, now: datetime
-    ) -> list[Decision]:
-        found: dict[tuple[Action, _Facts | None], _Verdict] = {}
+        self, subject: Subject, questions: Sequence[tuple[Action, Facts | None]], channel: str, now: datetime,
+        engine: Engine | None = None,
+    ) -> list[Decision]:  # fmt: skip
+        found: dict[tuple[Action, Facts | None], _Verdict] = {}
         for action in dict.fromkeys(action for action, _ in questions):
             facts = list(dict.fromkeys(fact for other, fact in questions if other == action))
-            answers = self._ask(subject, action, facts, channel, now)
+            answers = self._ask(subject, action, facts, channel, now, engine)
             found |= {(action, fact): verdict for fact, verdict in zip(facts, answers, strict=True)}
         return [self._decision(action, found[action, fact]) for action, fact in questions]
 
@@ -611,22 +627,52 @@ class Access:
         return Decision(action, verdict.allowed, verdict.reasons, verdict.obligations, RULE, self.policy_digest)
 
     def _ask(
-        self, subject: Subject, action: Action, facts: Sequence[_Facts | None], channel: str, now: datetime
-    ) -> list[_Verdict]:
+        self, subject: Subject, action: Action, facts: Sequence[Facts | None], channel: str, now: datetime,
+        engine: Engine | None = None, *, recorded: bool = True,
+    ) -> list[_Verdict]:  # fmt: skip
         """One verdict per element of `facts`. What must not reach an engine is denied without asking it."""
-        who = _subject_json(subject)
+        frame = _frame(subject, action, channel, now)
         verdicts = [_MALFORMED] * len(facts)
-        askable = [(index, fact.json()) for index, fact in enumerate(facts) if fact is not None]
-        if who is None or not _clean(channel) or not _clean(action) or not askable:
+        texts = [None if fact is None else _text(fact) for fact in facts]
+        askable = [(index, text) for index, text in enumerate(texts) if text is not None]
+        if frame is None or not askable:
             return verdicts
-        context = _json({"now_ns": _minute(now), "channel": channel})
-        frame = f'{{"v":1,"subject":{who},"action":{_json(action)},"context":{context},"resources":{{'
         chunks = list(_chunks(askable, MAX_CHUNK_BYTES - len(frame.encode()) - 2))
         inputs = [frame + ",".join(f'"k{i}":{text}' for i, (_, text) in enumerate(chunk)) + "}}" for chunk in chunks]
-        for chunk, answer in zip(chunks, self._engine.evaluate(inputs), strict=True):
-            for (index, _), verdict in zip(chunk, _verdicts(answer, len(chunk)), strict=True):
+        sizes = [len(chunk) for chunk in chunks]
+        found = self._evaluate(engine or self._engine, inputs, sizes, now, self._log if recorded else None)
+        for chunk, answers in zip(chunks, found, strict=True):
+            for (index, _), verdict in zip(chunk, answers, strict=True):
                 verdicts[index] = verdict
         return verdicts
+
+    def _evaluate(
+        self, engine: Engine, inputs: Sequence[str], sizes: Sequence[int], now: datetime, log: DecisionLog | None
+    ) -> list[list[_Verdict]]:
+        """The verdicts on each input's resources, `sizes` of them. What was asked is recorded, however it ended."""
+        answers: Sequence[object] = [None] * len(inputs)
+        error: str | None = "the policy engine failed"
+        try:
+            answers = engine.evaluate(inputs)
+            found = [_verdicts(answer, size) for answer, size in zip(answers, sizes, strict=True)]
+            error = None
+            return found
+        except PolicyUnavailable as refusal:
+            error = " ".join(getattr(refusal, "__notes__", [refusal.message]))
+            raise
+        finally:
+            if log is not None:
+                for text, answer in zip(inputs, answers, strict=False):
+                    log.record(text, answer, revision=self.policy_digest, at=now, error=error)
+
+
+def _frame(subject: Subject, action: Action, channel: str, now: datetime) -> str | None:
+    """The text of a question up to its resources; None when the subject, action or channel must not reach an engine."""
+    who = subject_json(subject)
+    if who is None or not _clean(channel) or not _clean(action):
+        return None
+    context = _json({"now_ns": _minute(now), "channel": channel})
+    return f'{{"v":1,"subject":{who},"action":{_json(action)},"context":{context},"resources":{{'
 
 
 def _chunks(resources: Sequence[tuple[int, str]], room: int) -> Iterator[list[tuple[int, str]]]:

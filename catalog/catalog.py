@@ -7,22 +7,19 @@ them reflect an entry before the write that made it is acknowledged.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
-import os
-import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import IO
 
 from fairmesh.catalog import rdf
-from fairmesh.catalog.access import Access, PolicySet, open_engine
+from fairmesh.catalog.access import Access
+from fairmesh.catalog.bundle import Bundles
 from fairmesh.catalog.config import Settings
 from fairmesh.catalog.document import TITLES, ProductDocument, own_nodes, references
 from fairmesh.catalog.errors import (
@@ -58,19 +55,17 @@ from fairmesh.catalog.model import (
     Subject,
     Submission,
 )
+from fairmesh.catalog.opening import check_base, claim, load_rules, project_graph
+from fairmesh.catalog.policing import Policies, Publishing
 from fairmesh.catalog.projection import Projection, project, statement_changes
 from fairmesh.catalog.rdf import NamedNode, Triple
 from fairmesh.catalog.registry import Product, Registry
-from fairmesh.catalog.rulefiles import vocabulary_of
 from fairmesh.catalog.search import Index
 from fairmesh.catalog.view import View
 
 log = logging.getLogger("fairmesh")
 decisions = logging.getLogger("fairmesh.decisions")
 """One line for each decision about a write: who, what, which product, the verdict, why, under which policy."""
-
-STEWARD = Subject("fairmesh", "service", roles=("steward",), clearance="restricted")
-"""Who stored conformance is judged as: it sees every product."""
 
 
 MAX_REASON = 500
@@ -133,16 +128,15 @@ class Catalog:
     """A mesh on one data directory. Thread-safe; blocking: an asynchronous caller uses threads."""
 
     def __init__(
-        self, settings: Settings, journal: Journal, graph: Graph, rules: RuleSet, access: Access, lock: IO[str],
+        self, settings: Settings, journal: Journal, graph: Graph, rules: RuleSet, policies: Policies, lock: IO[str],
         clock: Callable[[], datetime],
     ) -> None:  # fmt: skip
         self.settings = settings
         self.clock = clock
         self.rules = rules
-        self.access = access
+        self.policies = policies
         self.iri_base = settings.iri_base
         self.ruleset_digest = rules.digest
-        self.policy_digest = access.policy_digest
         self.journal = journal
         self.graph = graph
         self.registry = Registry(settings.iri_base)
@@ -153,9 +147,20 @@ class Catalog:
         self._threads = ThreadPoolExecutor(settings.workers * 2, thread_name_prefix="fairmesh-prepare")
         self._writing = threading.Lock()
         self._reading = SharedLock()
+        self.bundles = Bundles(self.registry, self._reading, settings.data)
         self._applied = 0
         self._lock = lock
+        self.publishing = Publishing(policies, self.registry, self._record, rules.digest, settings.workers, clock)
         self._labels = {t.subject.value: t.object.value for t in rules.vocabulary() if t.predicate.value in TITLES}
+
+    @property
+    def access(self) -> Access:
+        """Decisions by the policy in force now. What is to be of one policy takes it once."""
+        return self.policies.access
+
+    @property
+    def policy_digest(self) -> str:
+        return self.access.policy_digest
 
     # -- life --
 
@@ -167,21 +172,20 @@ class Catalog:
         `JournalCorrupt`.
         """
         rules = load_rules(settings)
-        policies = PolicySet.load(settings.policies) if settings.policies else PolicySet.load()
         with ExitStack() as undo:
-            lock = undo.enter_context(_claim(settings.data))
+            lock = undo.enter_context(claim(settings.data))
             journal = undo.enter_context(closing(Journal.open(settings.data)))
-            _check_base(journal, settings, clock)
+            check_base(journal, settings, clock)
             graph = undo.enter_context(closing(OxigraphGraph(settings.data / "graph")))
-            access = undo.enter_context(closing(Access(open_engine(policies, settings.opa_url), policies)))
-            catalog = cls(settings, journal, graph, rules, access, lock, clock)
-            catalog._start(policies)
+            policies = undo.enter_context(closing(Policies.open(settings, journal, now=clock())))
+            catalog = cls(settings, journal, graph, rules, policies, lock, clock)
+            catalog._start()
             undo.pop_all()
         return catalog
 
-    def _start(self, policies: PolicySet) -> None:
-        self._note(EntryKind.RULES, self.rules.digest, self.rules.files)
-        self._note(EntryKind.POLICY, self.access.policy_digest, policies.files)
+    def _start(self) -> None:
+        self._note_rules()
+        self.policies.note(self.ruleset_digest)
         head, _ = self.journal.head()
         if self.graph.reflects() > head:
             raise ConfigError(
@@ -200,16 +204,16 @@ class Catalog:
             self._restore(entry)
         self._applied = head
 
-    def _note(self, kind: EntryKind, digest: str, files: Mapping[str, bytes]) -> None:
-        """Journal the rule set or policy in force when it is not the one in force before."""
-        last = self.journal.last(kind)
-        if last is not None and last.draft.detail["digest"] == digest:
+    def _note_rules(self) -> None:
+        """Journal the rule set in force when it is not the one in force before."""
+        last = self.journal.last(EntryKind.RULES)
+        if last is not None and last.draft.detail["digest"] == self.rules.digest:
             return
-        texts = {name: text.decode() for name, text in files.items()}
+        texts = {name: text.decode() for name, text in self.rules.files.items()}
         document = json.dumps(texts, sort_keys=True, ensure_ascii=False).encode()
         self.journal.append([
-            Draft(kind, "", "", 0, document, "application/json", b"", "fairmesh", self.clock(), self.rules.digest,
-                  self.access.policy_digest, {"digest": digest})
+            Draft(EntryKind.RULES, "", "", 0, document, "application/json", b"", "fairmesh", self.clock(),
+                  self.rules.digest, self.policy_digest, {"digest": self.rules.digest})
         ])  # fmt: skip
 
     def close(self) -> None:
@@ -217,7 +221,7 @@ class Catalog:
         self._threads.shutdown(cancel_futures=True)
         self._intake.close()
         self.validator.close()
-        self.access.close()
+        self.policies.close()
         self.graph.close()
         self.journal.close()
         self._lock.close()
@@ -235,63 +239,65 @@ class Catalog:
             parts["policy"] = error.message
         return parts
 
-    def product_iri(self, key: str) -> str:
-        product = self.registry.by_key.get(key)
-        return product.iri if product is not None else self.iri_base + key
-
     # -- reading --
 
     @contextmanager
-    def view(self, subject: Subject, *, channel: str) -> Iterator[View]:
+    def view(self, subject: Subject, *, channel: str, access: Access | None = None) -> Iterator[View]:
         """A view of the mesh as `subject` may see it. Nothing changes under it while the context is open.
 
-        Raises `PolicyUnavailable` when no decision can be had.
+        All of it is decided by one policy: `access`, taken from `Catalog.access` earlier in the same request, else the
+        one in force. Raises `PolicyUnavailable` when no decision can be had.
         """
-        scope = self.access.scope(subject, self.registry.keys, channel=channel, now=self.clock())
+        decider = access or self.access
+        scope = decider.scope(subject, self.registry.keys, channel=channel, now=self.clock())
         with self._reading.shared():
-            yield View(self, subject, scope, channel)
+            yield View(self, subject, scope, channel, decider)
 
-    def judge_stored(self, product: str) -> Report:
-        """The stored document under the rules in force, judged as the steward. For views, which hold the lock."""
-        triples = self.graph.graph(product)
-        own = own_nodes(triples, product, self.iri_base)
-        key = self.registry.by_iri[product].key
-        scope = self.access.scope(STEWARD, self.registry.keys, channel="http", now=self.clock())
-        background = View(self, STEWARD, scope, "http").background(references(triples, own, self.iri_base))
+    def judge_stored(self, view: View, product: Product) -> Report:
+        """The stored document under the rules in force, as far as this view shows it. For views: they hold the lock."""
+        triples = view.statements(product.home)
+        own = own_nodes(triples, product.iri, self.iri_base)
+        background = view.background(references(triples, own, self.iri_base))
         report = self.validator.validate(
-            rdf.canonical(triples), rdf.canonical(background), product=product, domain=key.split(".")[0],
+            rdf.canonical(triples), rdf.canonical(background), product=product.iri, domain=product.key.split(".")[0],
             own=frozenset(own), iri_base=self.iri_base, now=self.clock(),
         )  # fmt: skip
-        entry = self.journal.product_head(product)
-        if entry is None:
+        entry = self.journal.product_head(product.home)
+        if entry is None or len(triples) < len(self.graph.graph(product.home)):  # lines would count what is hidden
             return report
         return with_lines(report, entry.draft.submitted, entry.draft.media_type, self.iri_base)
 
     # -- writing --
 
     def register(
-        self, subject: Subject, submissions: Sequence[Submission], *, channel: str, dry_run: bool = False
-    ) -> list[Outcome]:
+        self, subject: Subject, submissions: Sequence[Submission], *, channel: str, dry_run: bool = False,
+        access: Access | None = None,
+    ) -> list[Outcome]:  # fmt: skip
         """Register documents, each on its own merits, in one durable commit. One outcome for each, in order.
 
         Documents of one call may refer to each other in any order. A dry run is the same, short of the commit.
+        They are judged by `access`, taken from `Catalog.access` earlier in the same request, else by the policy in
+        force; what is approved by a policy that is replaced before the commit is judged again.
         """
         attempts = [_Attempt(submission) for submission in submissions]
         self._each(self._parse, attempts)
         for wave in _waves(attempts):
-            self._register_wave(subject, wave, channel, dry_run)
+            self._register_wave(subject, wave, channel, dry_run, access or self.access)
         return [_outcome(attempt) for attempt in attempts]
 
-    def _register_wave(self, subject: Subject, wave: list[_Attempt], channel: str, dry_run: bool) -> None:
+    def _register_wave(
+        self, subject: Subject, wave: list[_Attempt], channel: str, dry_run: bool, access: Access
+    ) -> None:
         pending = wave
         while pending := [a for a in pending if a.outcome is None]:
-            self._prepare(subject, pending, channel, dry_run)
+            self._prepare(subject, pending, channel, dry_run, access)
             if dry_run:
                 for attempt in pending:
                     if attempt.outcome is None:
                         attempt.end(change=attempt.change())
             else:
                 self._commit(subject, [a for a in pending if a.outcome is None])
+                access = self.access
 
     def validate(
         self,
@@ -301,18 +307,20 @@ class Catalog:
         channel: str,
         shapes: Submission | None = None,
         mesh: bool = True,
+        access: Access | None = None,
     ) -> Outcome:
         """What registering would say, writing nothing.
 
         `mesh` False leaves out the rules that need the mesh. Own `shapes` (Turtle, SHACL Core) are tried on top of
-        the rules in force and need the govern action.
+        the rules in force and need the govern action. `access` as in `register`.
         """
         attempt = _Attempt(submission)
         self._each(self._parse, [attempt])
         if attempt.outcome is None:
-            trial = None if shapes is None else self._trial(subject, shapes, channel)
+            decider = access or self.access
+            trial = None if shapes is None else self._trial(subject, shapes, channel, decider)
             try:
-                self._prepare(subject, [attempt], channel, dry_run=True, offline=not mesh, trial=trial)
+                self._prepare(subject, [attempt], channel, True, decider, offline=not mesh, trial=trial)
             finally:
                 if trial is not None:
                     trial.close()
@@ -320,8 +328,8 @@ class Catalog:
                 attempt.end(change=attempt.change())
         return _outcome(attempt)
 
-    def _trial(self, subject: Subject, shapes: Submission, channel: str) -> Validator:
-        decision = self.access.govern(subject, channel=channel, now=self.clock())
+    def _trial(self, subject: Subject, shapes: Submission, channel: str, access: Access) -> Validator:
+        decision = access.govern(subject, channel=channel, now=self.clock())
         if not decision.allowed:
             raise Forbidden("trying shapes of your own needs the govern action", decision)
         stated = self._intake.graph(shapes.content, shapes.media_type)
@@ -362,7 +370,7 @@ class Catalog:
             detail = {"created": product.created_at.isoformat(), "reason": reason, "replaced_by": replaced_by,
                       "at": at.isoformat() if at else None}  # fmt: skip
             draft = Draft(
-                EntryKind.RETIRE, product.iri, product.key, product.revision + 1, b"", "", b"", subject.id,
+                EntryKind.RETIRE, product.home, product.key, product.revision + 1, b"", "", b"", subject.id,
                 self.clock(),
                 self.ruleset_digest, self.policy_digest, {k: v for k, v in detail.items() if v is not None},
             )  # fmt: skip
@@ -375,7 +383,7 @@ class Catalog:
             view.raise_if_retired(iri)
             raise NotFound(f"there is no product {iri}", iri=iri)
         below = view.lineage(info.iri, direction=LineageDirection.DOWNSTREAM, depth=1, max_nodes=1000, types=None)
-        return tuple(n for n in below.nodes if n.iri != info.iri), self.registry.by_iri[info.iri]
+        return tuple(n for n in below.nodes if n.iri != info.iri), self.registry.by_home[info.home]
 
     # -- the steps --
 
@@ -400,35 +408,35 @@ class Catalog:
         attempt.document = self._intake.document(attempt.submission.content, attempt.submission.media_type)
 
     def _prepare(
-        self, subject: Subject, attempts: list[_Attempt], channel: str, dry_run: bool, *, offline: bool = False,
-        trial: Validator | None = None,
+        self, subject: Subject, attempts: list[_Attempt], channel: str, dry_run: bool, access: Access, *,
+        offline: bool = False, trial: Validator | None = None,
     ) -> None:  # fmt: skip
-        """Authorize, compare and validate against the mesh as it is now."""
-        self._each(lambda attempt: self._authorize(subject, attempt, channel), attempts)
+        """Authorize, compare and validate against the mesh as it is now, by one policy from first to last."""
+        self._each(lambda attempt: self._authorize(subject, attempt, channel, access), attempts)
         open_attempts = [a for a in attempts if a.outcome is None]
-        backgrounds = self._backgrounds(subject, open_attempts, channel, dry_run)
+        backgrounds = self._backgrounds(subject, open_attempts, channel, dry_run, access)
         now = self.clock()
 
         def judge(attempt: _Attempt) -> None:
             if attempt.outcome is None:
                 self._judge(attempt, backgrounds[id(attempt)], now, offline, trial or self.validator)
-                self._approve(attempt, subject)
+                self._approve(attempt, subject, access.policy_digest)
 
         self._each(judge, open_attempts)
 
-    def _authorize(self, subject: Subject, attempt: _Attempt, channel: str) -> None:
+    def _authorize(self, subject: Subject, attempt: _Attempt, channel: str, access: Access) -> None:
         document = attempt.document
         assert document is not None
-        stored = attempt.stored = self.registry.by_iri.get(document.product)
+        stored = attempt.stored = self.registry.by_key.get(document.key)
         action = Action.UPDATE if _alive(stored) else Action.REGISTER
         keys = [document.access]
         if document.stated_domain not in (None, document.access.domain):
             keys.append(replace(document.access, domain=document.stated_domain or ""))
         both = [*keys, self.registry.keys[stored.key_id]] if stored is not None else keys
-        attempt.decision, denied = self._decided(subject, action, both, channel)
+        attempt.decision, denied = self._decided(subject, action, both, channel, access)
         if denied and stored is not None:
             # who may not register here either learns nothing of what is stored, not even that something is
-            other, unknown = self._decided(subject, Action.REGISTER, keys, channel)
+            other, unknown = self._decided(subject, Action.REGISTER, keys, channel, access)
             attempt.decision = other if unknown else attempt.decision
         _note_decision(subject, attempt.decision, document.key)
         if denied:
@@ -436,33 +444,40 @@ class Catalog:
                 f"{document.key} may not be registered by {subject.id}: " + ", ".join(attempt.decision.reasons),
                 attempt.decision, remedy="Ask the domain's team, or use a token with the producer role for this domain",
             )  # fmt: skip
-        holder = self.registry.by_key.get(document.key)
-        if holder is not None and holder.iri != document.product:
+        if stored is not None and stored.iri != document.product:
             raise Conflict(
-                f"the key {document.key} belongs to <{holder.iri}>", iri=document.product, remedy="Choose another key"
+                f"the key {document.key} belongs to <{stored.iri}>", iri=document.product, remedy="Choose another key"
             )
         expected = attempt.submission.if_revision
         current = stored.revision if _alive(stored) and stored is not None else 0
         if expected is not None and expected != current:
             raise _stale(stored, expected)
 
-    def _decided(self, subject: Subject, action: Action, keys: list[AccessKey], channel: str) -> tuple[Decision, bool]:
+    def _decided(
+        self, subject: Subject, action: Action, keys: list[AccessKey], channel: str, access: Access
+    ) -> tuple[Decision, bool]:
         """The first decision that denies, else the first; and whether it denies."""
-        decisions = self.access.decide_many(subject, [(action, key) for key in keys], channel=channel, now=self.clock())
+        decisions = access.decide_many(subject, [(action, key) for key in keys], channel=channel, now=self.clock())
         decision = next((d for d in decisions if not d.allowed), decisions[0])
         return decision, not decision.allowed
 
-    def _backgrounds(self, subject: Subject, attempts: list[_Attempt], channel: str, dry_run: bool) -> dict[int, bytes]:
+    def _backgrounds(
+        self, subject: Subject, attempts: list[_Attempt], channel: str, dry_run: bool, access: Access
+    ) -> dict[int, bytes]:
         """What the mesh knows of the things each document refers to; ends attempts that change nothing."""
         siblings = {iri: a.document for a in attempts if a.document for iri in a.document.own}
         loaded: dict[str, list[Triple]] = {}
         backgrounds: dict[int, bytes] = {}
         if not attempts:
             return backgrounds
-        with self.view(subject, channel=channel) as view:
+        with self.view(subject, channel=channel, access=access) as view:
             for attempt in attempts:
                 document = attempt.document
                 assert document is not None
+                other = view.product(iri=document.product)
+                if other is not None and other.key != document.key:
+                    attempt.end(error=_taken(document.product, other.key))
+                    continue
                 self._compare(attempt, document, view, siblings.keys())
                 if attempt.change() == "unchanged" and not dry_run:
                     attempt.end(change="unchanged", revision=attempt.stored.revision if attempt.stored else None)
@@ -481,8 +496,9 @@ class Catalog:
         if not _alive(attempt.stored):
             old: list[Triple] = []
         else:
-            attempt.same = rdf.canonical(self.graph.graph(document.product)) == document.nquads
-            old = view.statements(document.product)
+            assert attempt.stored is not None
+            attempt.same = rdf.canonical(self.graph.graph(attempt.stored.home)) == document.nquads
+            old = view.statements(attempt.stored.home, coming)
         unseen = {
             iri for iri in document.references
             if iri not in coming and not self.registry.is_shared(iri) and not view.exists(iri)
@@ -505,11 +521,11 @@ class Catalog:
                 attempt.report, remedy="See the findings: each names its remedy",
             )  # fmt: skip
 
-    def _approve(self, attempt: _Attempt, subject: Subject) -> None:
+    def _approve(self, attempt: _Attempt, subject: Subject, policy: str) -> None:
         assert attempt.document is not None
         attempt.approved = Approved(
             attempt.document, attempt.submission.content, subject.id, attempt.stored.revision if attempt.stored else 0,
-            self.ruleset_digest, self.policy_digest,
+            self.ruleset_digest, policy,
         )  # fmt: skip
 
     # -- commit --
@@ -532,16 +548,16 @@ class Catalog:
                 attempt.end(change=attempt.change(), revision=draft.revision)
 
     def _current(self, approved: Approved) -> bool:
-        stored = self.registry.by_iri.get(approved.document.product)
-        holder = self.registry.by_key.get(approved.document.key)
-        return (stored.revision if stored is not None else 0) == approved.base and holder is stored
+        stored = self.registry.by_key.get(approved.document.key)
+        return (stored.revision if stored is not None else 0) == approved.base and approved.policy == self.policy_digest
 
     def _draft(self, approved: Approved, now: datetime) -> Draft:
         document = approved.document
-        stored = self.registry.by_iri.get(document.product)
+        stored = self.registry.by_key.get(document.key)
         created = stored.created_at if stored is not None else now
+        home = stored.home if stored is not None else self.iri_base + document.key
         return Draft(
-            EntryKind.REGISTER, document.product, document.key, approved.base + 1, document.nquads, document.media_type,
+            EntryKind.REGISTER, home, document.key, approved.base + 1, document.nquads, document.media_type,
             approved.submitted, approved.actor, now, approved.ruleset, approved.policy,
             {"created": created.isoformat()},
         )  # fmt: skip
@@ -552,6 +568,14 @@ class Catalog:
             self._apply_all(
                 self.journal.append(drafts), "stored, but not yet visible", "the next write or start completes it"
             )
+
+    def _record(self, draft: Draft, then: Callable[[Entry], None]) -> None:
+        """Journal what is no product; `then` is called with the entry before anything else is written."""
+        with self._writing:
+            self._catch_up()
+            entries = self.journal.append([draft])
+            then(entries[0])
+            self._apply_all(entries, "stored and in force", "the next write or start completes it")
 
     def _catch_up(self) -> None:
         """Show what was stored while the graph could not be written."""
@@ -589,7 +613,7 @@ class Catalog:
         if draft.kind is not EntryKind.REGISTER:
             return None
         return project(
-            draft.product, draft.key, rdf.load(draft.document), iri_base=self.iri_base, updated=draft.at.timestamp(),
+            draft.key, rdf.load(draft.document), iri_base=self.iri_base, updated=draft.at.timestamp(),
             label_of=self._labels.get,
         )  # fmt: skip
 
@@ -606,7 +630,7 @@ class Catalog:
             product.created_at = datetime.fromisoformat(draft.detail["created"])
             self.search.put(product.slot, projection.search)
             self.lineage.put(
-                product.slot, draft.product, projection.lineage_nodes, projection.lineage, projection.parents
+                product.slot, projection.product, projection.lineage_nodes, projection.lineage, projection.parents
             )
 
     def _restore(self, head: Entry) -> None:
@@ -641,6 +665,13 @@ def _note_decision(subject: Subject, decision: Decision, key: str) -> None:
     )  # fmt: skip
 
 
+def _taken(iri: str, key: str) -> Conflict:
+    # to who cannot see that product the IRI is free: a refusal would tell that it is there
+    return Conflict(
+        f"<{iri}> is the IRI of {key}", iri=iri, remedy="Give it another, or a relative one: the product's key"
+    )
+
+
 def _stale(product: Product | None, expected: int) -> StaleRevision:
     current = product.revision if product is not None and not product.retired else 0
     return StaleRevision(
@@ -668,112 +699,3 @@ def _waves(attempts: list[_Attempt]) -> Iterator[list[_Attempt]]:
         seen |= names
     if wave:
         yield wave
-
-
-def project_graph(graph: Graph, entry: Entry) -> None:
-    """Bring the graph to where the journal is at this entry."""
-    draft = entry.draft
-    if draft.kind is EntryKind.RULES:
-        files = {name: text.encode() for name, text in json.loads(draft.document).items()}
-        graph.set_vocabulary(vocabulary_of(files), entry.seq)
-    elif draft.product:
-        graph.replace(draft.product, draft.document, entry.seq)
-    else:
-        graph.advance(entry.seq)
-
-
-# -- opening --
-
-
-def load_rules(settings: Settings) -> RuleSet:
-    """The rule set the settings name, else the one that ships."""
-    return RuleSet.load(settings.governance) if settings.governance else RuleSet.load()
-
-
-def _claim(folder: Path) -> IO[str]:
-    """Make this process the only one that writes the data directory."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("a+")
-    except OSError as error:
-        raise ConfigError(
-            f"the data directory {folder} cannot be used: {error.strerror}", remedy="Choose another with --data"
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        owner = lock.read().strip()
-        lock.close()
-        raise ConfigError(
-            f"{folder} is in use by process {owner or 'unknown'}",
-            remedy="Stop it, or choose another folder with --data",
-        ) from None
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
-    return lock
-
-
-def _check_base(journal: Journal, settings: Settings, clock: Callable[[], datetime]) -> None:
-    base = journal.iri_base
-    if base is None:
-        journal.append([
-            Draft(EntryKind.GENESIS, "", "", 0, b"{}", "application/json", b"", "fairmesh", clock(), "", "",
-                  {"iri_base": settings.iri_base})
-        ])  # fmt: skip
-    elif base != settings.iri_base:
-        raise ConfigError(
-            f"this mesh was created with iri_base {base}, not {settings.iri_base}",
-            remedy=f"Set FAIRMESH_IRI_BASE={base}, or use an empty data directory",
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Rebuilt:
-    """Digests before and after; `same` when the graph had been what the journal says."""
-
-    entries: int
-    before: str
-    after: str
-
-    @property
-    def same(self) -> bool:
-        return self.before == self.after
-
-
-def rebuild(settings: Settings) -> Rebuilt:
-    """Make the graph of a stopped data directory anew from its journal, whatever state the old one is in.
-
-    The new graph is made beside the old one, which it replaces when it is whole.
-    """
-    old, new = settings.data / "graph", settings.data / "graph.new"
-    lock = _claim(settings.data)
-    try:
-        journal = Journal.open(settings.data, create=False)
-        before = _digest_of(old)
-        shutil.rmtree(new, ignore_errors=True)
-        graph = OxigraphGraph(new)
-        count = 0
-        for entry in journal.entries():
-            project_graph(graph, entry)
-            count += 1
-        result = Rebuilt(count, before, graph.digest())
-        graph.close()
-        journal.close()
-        shutil.rmtree(old, ignore_errors=True)
-        new.rename(old)
-    finally:
-        lock.close()
-    return result
-
-
-def _digest_of(folder: Path) -> str:
-    """The digest of the graph in a folder; "" when it cannot be read."""
-    try:
-        graph = OxigraphGraph(folder)
-        digest = graph.digest()
-        graph.close()
-    except (ConfigError, OSError, RuntimeError):
-        return ""
-    return digest

@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,9 +35,10 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from strawberry.types.field import StrawberryField
 
+from fairmesh.api.schema.failures import Conflict, Forbidden, InputError, NotConforming
 from fairmesh.api.schema.inputs import SCALARS, Cost, UserErrorCode
 from fairmesh.api.schema.limits import Limits, Measure, Weight, Weights, check_measure, check_shape, measure, refusal
-from fairmesh.api.schema.mutations import Conflict, Forbidden, InputError, Mutation, NotConforming
+from fairmesh.api.schema.mutations import Mutation
 from fairmesh.api.schema.operation import Operation
 from fairmesh.api.schema.queries import Query
 from fairmesh.api.schema.resources import UntypedResource
@@ -112,6 +113,9 @@ class _Deadline:
         )
         self.passed = False
 
+    def extend(self, seconds: float) -> None:
+        self._end += seconds
+
     @property
     def aborted(self) -> bool:
         self.passed = self.passed or time.monotonic() > self._end
@@ -121,8 +125,10 @@ class _Deadline:
 class Engine:
     """Answers GraphQL requests about one catalog. Thread-safe and blocking: call it from a worker thread."""
 
-    def __init__(self, catalog: Catalog, limits: Limits) -> None:
+    def __init__(self, catalog: Catalog, limits: Limits, known: Callable[[], Sequence[Subject]]) -> None:
+        """`known` gives the subjects that have tokens."""
         self._catalog = catalog
+        self._known = known
         self._limits = limits
         built = build_schema()
         self._schema = built._schema
@@ -188,8 +194,8 @@ class Engine:
     # -- execution --
 
     def _execute(self, subject: Subject, request: Request, ast: DocumentNode, cost: int) -> Answer:
-        operation = Operation(self._catalog, subject, self._limits, self._hash)
         deadline = _Deadline(self._limits)
+        operation = Operation(self._catalog, subject, self._limits, self._hash, self._known, deadline.extend)
         try:
             result = execute(
                 self._schema,

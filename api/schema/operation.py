@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from contextlib import ExitStack
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 import strawberry
@@ -12,31 +14,72 @@ import strawberry
 from fairmesh.api.schema.inputs import is_iri
 from fairmesh.api.schema.limits import Limits
 from fairmesh.catalog import Catalog, View, errors, model
+from fairmesh.catalog.access import Access
 
 T = TypeVar("T")
-_LETTERS = frozenset("ros")
-"""What an id stands for: a resource, a port, a shape."""
+CHANNEL = "graphql"
+_LETTERS = frozenset("rosp")
+"""What an id stands for: a resource, a port, a shape, a policy file."""
 
 
 class Operation:
-    """What the resolvers of one operation share. The view is opened at first use and held until `close`."""
+    """What the resolvers of one operation share. The view is opened at first use and held until `close`.
 
-    def __init__(self, catalog: Catalog, subject: model.Subject, limits: Limits, schema_hash: str) -> None:
+    All of it is decided by one policy, which is named as `policy_revision`: the one in force when the operation first
+    asked, or after its last write, whichever is later. `known` gives the subjects that have tokens, `extend` moves the
+    operation's deadline by seconds.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        subject: model.Subject,
+        limits: Limits,
+        schema_hash: str,
+        known: Callable[[], Sequence[model.Subject]],
+        extend: Callable[[float], None],
+    ) -> None:
         self.catalog = catalog
         self.subject = subject
         self.limits = limits
         self.schema_hash = schema_hash
-        self.policy_revision = catalog.policy_digest
+        self.known = known
+        self._extend = extend
+        self._access: Access | None = None
         self._open = ExitStack()
         self._view: View | None = None
         self._products: dict[str, model.ProductInfo] = {}
 
     @property
+    def access(self) -> Access:
+        if self._access is None:
+            self._access = self.catalog.access
+        return self._access
+
+    @property
+    def policy_revision(self) -> str:
+        return self.access.policy_digest
+
+    @property
     def view(self) -> View:
         if self._view is None:
-            self._view = self._open.enter_context(self.catalog.view(self.subject, channel="graphql"))
-            self.policy_revision = self._view.policy_revision
+            self._view = self._open.enter_context(self.catalog.view(self.subject, channel=CHANNEL, access=self.access))
         return self._view
+
+    def govern(self) -> None:
+        """Raise `Forbidden`, in the same words whatever was asked for, unless the caller may govern."""
+        decision = self.access.govern(self.subject, channel=CHANNEL, now=self.catalog.clock())
+        if not decision.allowed:
+            raise errors.Forbidden("this needs the govern action", decision, remedy="Ask the mesh's stewards")
+
+    @contextmanager
+    def untimed(self) -> Iterator[None]:
+        """What takes long by its nature does not count towards the operation's deadline."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self._extend(time.monotonic() - start)
 
     def close(self) -> None:
         """Let go of the view. The next read opens a fresh one."""
@@ -45,9 +88,16 @@ class Operation:
         self._open.close()
 
     def change(self) -> Catalog:
-        """The catalog, for a write: no view is held meanwhile, and reads that follow see what was written."""
+        """The catalog, for a write: no view is held meanwhile, and reads that follow see what was written, by the
+        policy that is then in force."""
         self.close()
+        self._access = None
         return self.catalog
+
+    def decided(self, decision: model.Decision | None) -> None:
+        """A write was decided: what is read from now on is by that policy, or by the one that came after it."""
+        if decision is not None and decision.revision != self.policy_revision:
+            self.change()
 
     def product(self, iri: str) -> model.ProductInfo:
         """A product's head data, read once. Raises `NotFound`."""

@@ -21,6 +21,7 @@ from fairmesh.api.schema.inputs import (
     page,
 )
 from fairmesh.api.schema.operation import Info
+from fairmesh.api.schema.policies import Policy, PolicyQueries
 from fairmesh.api.schema.reports import Lineage, Shape, lineage
 from fairmesh.api.schema.resources import (
     Counted,
@@ -243,6 +244,8 @@ def _node(info: Info, id: str) -> Node | None:
         return Port(at=iri, of=port) if port is not None else None
     if letter == Shape.letter:
         return Shape.maybe(info.context.view.shape(iri))
+    if letter == Policy.letter:
+        return Policy.maybe(info, iri)
     return resource_or_none(info, iri)
 
 
@@ -250,7 +253,7 @@ def _node(info: Info, id: str) -> Node | None:
 
 
 @strawberry.type
-class Query:
+class Query(PolicyQueries):
     @strawberry.field
     def node(self, info: Info, id: strawberry.ID) -> Node | None:
         return _node(info, id)
@@ -355,7 +358,7 @@ class Query:
 
     @strawberry.field
     def vocabulary(self, info: Info, prefix: str | None = UNSET) -> list[Term]:
-        return Term.all([found.iri for found in info.context.view.vocabulary(prefix or None)])
+        return Term.all(info.context.view.vocabulary(prefix or None))
 
     @strawberry.field
     def shapes(self, info: Info, scope: ShapeScope | None = UNSET, target: IRI | None = UNSET) -> list[Shape]:

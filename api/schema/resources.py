@@ -37,11 +37,11 @@ class Term:
 
     @strawberry.field
     def label(self, info: Info, lang: Langs = UNSET) -> str:
-        return info.context.view.term(self.iri, lang or None).label
+        return info.context.view.label(self.iri, lang or None)
 
     @strawberry.field
     def comment(self, info: Info, lang: Langs = UNSET) -> str | None:
-        return info.context.view.term(self.iri, lang or None).comment
+        return info.context.view.description(self.iri, lang or None)
 
     @classmethod
     def all(cls, iris: Sequence[str]) -> list[Term]:
@@ -124,7 +124,7 @@ class Party:
 
     @strawberry.field
     def email(self, info: Info) -> str | None:
-        return info.context.view.party(self.at).email
+        return info.context.view.email(self.at)
 
     @classmethod
     def maybe(cls, iri: str | None) -> Party | None:

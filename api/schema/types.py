@@ -132,11 +132,13 @@ class DataProduct(Resource):
 
     @field(cost=Cost(weight=2, slicing=["first"]))
     def revisions(self, info: Info, first: int | None = 20, after: str | None = UNSET) -> RevisionConnection:
-        return RevisionConnection(page=info.context.view.revisions(self.at, page(first, after)))
+        return RevisionConnection(
+            page=info.context.view.revisions(info.context.product(self.at).home, page(first, after))
+        )
 
     @field(cost=Cost(weight=3))
     def conformance(self, info: Info) -> ValidationReport:
-        return ValidationReport(of=info.context.view.conformance(self.at))
+        return ValidationReport(of=info.context.view.conformance(info.context.product(self.at).home))
 
     @field(cost=Cost(weight=10))
     def lineage(self, info: Info, input: LineageInput) -> Lineage:
@@ -144,7 +146,7 @@ class DataProduct(Resource):
 
     @field(description="The product's own RDF.", cost=Cost(weight=3))
     def rdf(self, info: Info, format: RdfFormat | None = RdfFormat.TURTLE) -> str:
-        return info.context.view.rdf(self.at, (format or RdfFormat.TURTLE).value).decode()
+        return info.context.view.rdf(info.context.product(self.at).home, (format or RdfFormat.TURTLE).value).decode()
 
 
 @strawberry.type

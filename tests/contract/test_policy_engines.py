@@ -45,12 +45,8 @@ def access(request: pytest.FixtureRequest) -> Iterator[Access]:
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
 def test_golden_table(access: Access, row: Row) -> None:
-    decision = access.decide(row.subject, row.action, row.key, channel="http", now=NOW)
-    assert (decision.allowed, decision.reasons, decision.obligations.mask_columns) == (
-        row.allow,
-        row.because,
-        row.masks,
-    )
+    assert row.failure(access) is None
+    decision = access.decide(row.subject, row.action, row.product, channel="http", now=NOW)
     assert decision.policy == "data.fairmesh.access.decisions"
     assert decision.revision == PolicySet.load().digest
 
@@ -79,7 +75,7 @@ def test_threads_get_their_own_answers(access: Access) -> None:
     keys = [AccessKey(f"d{i}", "restricted", "build") for i in range(24)]
     with ThreadPoolExecutor(8) as pool:
         scopes = list(pool.map(lambda s: access.scope(s, keys, channel="http", now=NOW), subjects))
-    assert [list(scope.grants[:, 1].nonzero()[0]) for scope in scopes] == [[i] for i in range(24)]
+    assert [list((scope.grants & 2).nonzero()[0]) for scope in scopes] == [[i] for i in range(24)]
 
 
 def test_govern_and_probe(access: Access) -> None:
@@ -154,11 +150,13 @@ deny contains {"id": id, "reason": "never"} if {
 
 
 def with_extra(folder: Path, **modules: str) -> PolicySet:
-    for path in POLICIES.rglob("*.rego"):
+    for path in (POLICIES / "fairmesh").rglob("*.rego"):
         if not path.name.endswith("_test.rego"):
             (folder / path.name).write_bytes(path.read_bytes())
     for name, text in modules.items():
-        (folder / f"{name}.rego").write_text(text, "utf-8")
+        place = folder.joinpath(*text.split()[1].split(".")[1:])  # package fairmesh.org.acme stands in org/acme
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{name}.rego").write_text(text, "utf-8")
     return PolicySet.load(folder)
 
 
@@ -171,7 +169,7 @@ def engine_of(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callab
         policies = with_extra(tmp_path, **modules)
         engine: Engine
         if request.param == "embedded":
-            engine = EmbeddedEngine(policies, workers=1, chunk_seconds=20)
+            engine = EmbeddedEngine(policies, chunk_seconds=20)
         else:
             server = opa_server(tmp_path)
             engine = opa_engine(server.__enter__(), policies)
@@ -215,8 +213,9 @@ ANSWERS = {
     "text for allow": ('"allow": "true"', None),
     "a number for allow": ('"allow": 1', None),
     "an unknown obligation": ('"obligations": {"watermark": true}', "unsupported-obligation"),
-    "hidden fields": ('"obligations": {"hide_fields": ["purpose"]}', "unsupported-obligation"),
-    "a row filter": ('"obligations": {"row_filter": "a > 1"}', "unsupported-obligation"),
+    "an unknown field": ('"obligations": {"hide_fields": ["dprod:intention"]}', "unsupported-obligation"),
+    "a field that is always shown": ('"obligations": {"hide_fields": ["dct:title"]}', "unsupported-obligation"),
+    "a row filter that is no text": ('"obligations": {"row_filter": true}', "unsupported-obligation"),
     "an unknown masked word": ('"obligations": {"mask_columns": ["cosmic"]}', "unsupported-obligation"),
     "a masked word that is no text": ('"obligations": {"mask_columns": [7]}', "unsupported-obligation"),
     "reasons that echo the input": ('"reasons": [input.subject.id]', None),
@@ -243,7 +242,7 @@ def odd_access(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     (folder / "odd.rego").write_text(odd_policy(), "utf-8")
     policies = PolicySet.load(folder)
     if request.param == "embedded":
-        embedded = EmbeddedEngine(policies, workers=1, chunk_seconds=20)
+        embedded = EmbeddedEngine(policies, chunk_seconds=20)
         yield Access(embedded, policies)
         embedded.close()
         return
@@ -517,17 +516,14 @@ fine if {
 """
 
 
-def test_a_hung_policy_is_killed_and_later_requests_go_on(tmp_path: Path) -> None:
+def test_a_policy_that_takes_too_long_refuses_and_later_requests_go_on(tmp_path: Path) -> None:
     (tmp_path / "slow.rego").write_text(SLOW, "utf-8")
     policies = PolicySet.load(tmp_path)
-    access = Access(EmbeddedEngine(policies, workers=1, chunk_seconds=1.0), policies)
+    access = Access(EmbeddedEngine(policies, chunk_seconds=1.0), policies)
     for _ in range(2):
         with pytest.raises(PolicyUnavailable):
             access.decide(ANALYST, Action.DISCOVER, INSIDE, channel="cli", now=NOW)
         assert access.decide(ANALYST, Action.DISCOVER, INSIDE, channel="http", now=NOW).allowed
-    access.close()
-    with pytest.raises(PolicyUnavailable):
-        access.decide(ANALYST, Action.DISCOVER, INSIDE, channel="http", now=NOW)
 
 
 REFUSED = {
@@ -547,7 +543,6 @@ REFUSED = {
     "recursion": "decisions := f(1)\n\nf(x) := f(x)",
     "rules in a circle": "decisions := 1 if not a\n\na if b\n\nb if a",
     "with": "decisions := 1 if x with input as {}\n\nx if input.y",
-    "sets by key": "decisions[id] contains 1 if some id, _ in input.resources",
     "no entry point": "other := 1",
     "a syntax error": "decisions := ",
 }

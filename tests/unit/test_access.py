@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from opa import NOW
 
+from fairmesh.catalog import access as module
 from fairmesh.catalog.access import Access, PolicySet, Scope
 from fairmesh.catalog.errors import ConfigError, PolicyUnavailable
-from fairmesh.catalog.model import ANONYMOUS, CLASSIFICATIONS, AccessKey, Action, Need, Subject
+from fairmesh.catalog.model import ANONYMOUS, CLASSIFICATIONS, FIELDS, AccessKey, Action, Need, Subject
 
 POLICY = PolicySet({"a.rego": b"package fairmesh.access\n"}, "digest")
 TIMED = PolicySet({"a.rego": b"package fairmesh.access\nx := input.context.now_ns\n"}, "timed")
@@ -71,30 +71,18 @@ KEYS = [
 ]
 
 
-def test_a_scope_grants_per_key_and_need(access: Access) -> None:
+def test_a_scope_grants_bits_per_key(access: Access) -> None:
     found = scope(access, KEYS)
-    assert found.grants.tolist() == [
-        [True, True, True, True, False, False],
-        [False, False, False, False, False, False],
-        [True, False, False, False, False, False],
-    ]
-    assert found.levels.tolist() == [0b1111, 0, 1]
+    fields = sum(FIELDS.values())
+    assert found.grants.tolist() == [Need.INTERNAL | Need.PUBLIC | fields, 0, Need.DISCOVER | fields]
     assert (found.policy_revision, found.subject) == ("digest", ANA)
-    assert [found.allows(0, need) for need in Need] == found.grants[0].tolist()
-
-
-def test_keys_outside_the_scope_are_hidden(access: Access) -> None:
-    found = scope(access, KEYS)
-    assert not found.allows(3, Need.DISCOVER)
-    assert not found.allows(-1, Need.DISCOVER)
-    assert scope(access, []).grants.shape == (0, len(Need))
-    assert scope(access, []).levels.shape == (0,)
+    assert scope(access, []).grants.tolist() == []
 
 
 def test_a_scope_cannot_be_changed(access: Access) -> None:
     found = scope(access, KEYS)
     with pytest.raises(ValueError, match="read-only"):
-        found.grants[1, 0] = True
+        found.grants[1] = 1
     with pytest.raises(FrozenInstanceError):
         found.subject = ANONYMOUS  # type: ignore[misc]
 
@@ -110,7 +98,7 @@ def test_a_list_that_grew_costs_what_is_new(access: Access, engine: Clearance) -
     small = scope(access, KEYS[:2])
     asked = engine.asked
     grown = scope(access, [*KEYS[:2], AccessKey("new", "public", "build"), AccessKey("sales", "internal", "build")])
-    assert engine.asked == asked + 1
+    assert engine.asked == asked + 2
     assert grown.grants[:2].tolist() == small.grants.tolist()
     assert grown.grants[3].tolist() == small.grants[0].tolist()
 
@@ -178,16 +166,23 @@ def test_a_failed_extension_keeps_what_was_known(access: Access, engine: Clearan
     assert scope(access, KEYS[:1]) is before
 
 
-def test_many_subjects_do_not_pile_up(access: Access) -> None:
+def test_many_subjects_do_not_pile_up(access: Access, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_KEPT_GRANTS", 30)
     for number in range(300):
-        scope(access, KEYS[:1], Subject(f"s{number}", "user"))
-    assert len(access._known) <= 128
+        scope(access, KEYS, Subject(f"s{number}", "user"))
+    assert sum(len(known.scope.grants) for known in access._known.values()) == access._kept == 30
+    assert scope(access, KEYS, Subject("s299", "user")) is scope(access, KEYS, Subject("s299", "user"))
+
+
+def test_one_scope_is_kept_whatever_its_size(access: Access, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_KEPT_GRANTS", 1)
+    assert scope(access, KEYS) is scope(access, KEYS)
 
 
 def test_chunks_are_bounded(access: Access, engine: Clearance) -> None:
     long = "é" * 500
     keys = [AccessKey(f"d{i}", "internal", "build", (long, long)) for i in range(170)]
-    assert scope(access, keys).grants[:, Need.READ].all()
+    assert (scope(access, keys).grants & Need.READ == Need.READ).all()
     inputs = [json.dumps(document, ensure_ascii=False, separators=(",", ":")) for document in engine.inputs]
     assert max(len(text.encode()) for text in inputs) <= 64 * 1024
     assert max(len(json.loads(text)["resources"]) for text in inputs) <= 80
@@ -220,7 +215,7 @@ def test_odd_values_are_denied_without_asking(access: Access, engine: Clearance,
 
 def test_one_odd_key_leaves_the_others_standing(access: Access) -> None:
     found = scope(access, [KEYS[0], AccessKey("a\0", "public", "build"), KEYS[0]])
-    assert found.grants[:, Need.READ].tolist() == [True, False, True]
+    assert (found.grants & Need.READ == Need.READ).tolist() == [True, False, True]
 
 
 def test_too_much_is_denied(access: Access, engine: Clearance) -> None:
@@ -285,7 +280,3 @@ def test_a_folder_without_policies_is_refused(tmp_path: Path) -> None:
     (tmp_path / "latin.rego").write_bytes(b"package x # \xe9")
     with pytest.raises(ConfigError, match="cannot read"):
         PolicySet.load(tmp_path)
-
-
-def test_grants_are_booleans(access: Access) -> None:
-    assert scope(access, KEYS).grants.dtype == np.bool_
