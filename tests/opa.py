@@ -11,15 +11,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from fairmesh.catalog.model import AccessKey, Subject
+from fairmesh.catalog.policytables import Row, read_table
 
 POLICIES = Path(__file__).parent.parent / "policies"
 NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
@@ -46,12 +43,13 @@ def _from_go() -> str | None:
 
 
 @contextmanager
-def opa_server(*paths: Path) -> Iterator[str]:
-    """A real OPA server on a free port that holds the modules below `paths`."""
+def opa_server(*paths: Path, config: Path | None = None) -> Iterator[str]:
+    """A real OPA server on a free port that holds the modules below `paths`, and what its configuration says."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     ignored = [word for pattern in IGNORED for word in ("--ignore", pattern)]
+    ignored += [] if config is None else ["--config-file", str(config)]
     command = [opa_binary(), "run", "--server", "--addr", f"127.0.0.1:{port}", "--log-level", "error", *ignored]
     server = subprocess.Popen([*command, "--disable-telemetry", *map(str, paths)])
     url = f"http://127.0.0.1:{port}"
@@ -61,6 +59,16 @@ def opa_server(*paths: Path) -> Iterator[str]:
     finally:
         server.kill()
         server.wait()
+
+
+def opa_says_of(folder: Path, bundle: bytes, key: bytes) -> str:
+    """What OPA says when it is started with this bundle, to be verified by the key; empty when it is content."""
+    (folder / "bundle.tar.gz").write_bytes(bundle)
+    (folder / "key.pem").write_bytes(key)
+    command = [opa_binary(), "run", "--verification-key", "key.pem", "--verification-key-id", "fairmesh",
+               "--signing-alg", "ES256", "--log-level", "error", "--bundle", "bundle.tar.gz"]  # fmt: skip
+    done = subprocess.run(command, cwd=folder, input="", capture_output=True, text=True, timeout=60, check=False)
+    return "" if done.returncode == 0 else done.stderr + done.stdout
 
 
 def _wait(url: str, server: subprocess.Popen[bytes]) -> None:
@@ -74,43 +82,5 @@ def _wait(url: str, server: subprocess.Popen[bytes]) -> None:
     pytest.fail("the OPA server did not start")
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of a golden table, with its names resolved."""
-
-    name: str
-    subject: Subject
-    action: Any
-    key: AccessKey
-    allow: bool
-    because: tuple[str, ...]
-    masks: tuple[str, ...]
-
-
-def golden_rows(path: Path = POLICIES / "decisions" / "default.yaml") -> list[Row]:
-    table = yaml.safe_load(path.read_text("utf-8"))
-    usual = table["usual"]
-    return [
-        Row(
-            f"{row['who']} {row['does']} {row['what']}",
-            _subject(row["who"], {**usual["subject"], **table["subjects"][row["who"]]}),
-            row["does"],
-            _key({**usual["product"], **table["products"][row["what"]]}),
-            {"allow": True, "deny": False}[row["answer"]],
-            tuple(row["because"]),
-            tuple(row.get("masks", ())),
-        )
-        for row in table["decisions"]
-    ]
-
-
-def _subject(name: str, facts: dict[str, Any]) -> Subject:
-    roles, teams, domains = (tuple(facts[word]) for word in ("roles", "teams", "domains"))
-    return Subject(facts.get("id", name), facts["kind"], roles, teams, domains, facts["clearance"])
-
-
-def _key(facts: dict[str, Any]) -> AccessKey:
-    return AccessKey(
-        facts["domain"], facts["classification"], facts["status"], tuple(facts["tags"]), facts["owner"],
-        tuple(facts["members"]),
-    )  # fmt: skip
+def golden_rows() -> list[Row]:
+    return read_table((POLICIES / "decisions" / "default.yaml").read_bytes(), "default.yaml")
