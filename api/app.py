@@ -14,6 +14,8 @@ from starlette.staticfiles import StaticFiles
 
 from fairmesh.api import schema
 from fairmesh.api.auth import Tokens
+from fairmesh.api.bundles import BundleEndpoints
+from fairmesh.api.decisions import DecisionEndpoint
 from fairmesh.api.graphql import GraphQLEndpoint
 from fairmesh.api.products import Products
 from fairmesh.api.resources import Resources
@@ -26,8 +28,8 @@ PORTAL = Path(__file__).parent / "portal"
 def create_app(catalog: Catalog, settings: Settings, tokens: Tokens) -> Starlette:
     """The ASGI application over an open catalog. Closing the catalog and the tokens stays with the caller."""
     service = Service(catalog, settings, tokens)
-    products, resources = Products(service), Resources(service)
-    graphql = endpoint(GraphQLEndpoint(service, schema.Engine(catalog, schema.Limits())))
+    products, resources, bundles = Products(service), Resources(service), BundleEndpoints(service)
+    graphql = endpoint(GraphQLEndpoint(service, schema.Engine(catalog, schema.Limits(), tokens.subjects)))
 
     async def front(request: Request) -> Response:
         options(request)
@@ -56,6 +58,9 @@ def create_app(catalog: Catalog, settings: Settings, tokens: Tokens) -> Starlett
             Route("/id/{path:path}", endpoint(resources.node), methods=["GET"]),
             Route("/ns", endpoint(resources.vocabulary), methods=["GET"]),
             Route("/ns/{path:path}", endpoint(resources.vocabulary), methods=["GET"]),
+            Route("/bundles/access.tar.gz", endpoint(bundles.bundle), methods=["GET"]),
+            Route("/bundles/key.pem", endpoint(bundles.key), methods=["GET"]),
+            Route("/v1/decisions", endpoint(DecisionEndpoint(service).decide), methods=["POST"]),
             Route("/livez", endpoint(live), methods=["GET"]),
             Route("/readyz", endpoint(ready), methods=["GET"]),
             Mount("/portal", StaticFiles(directory=PORTAL)),

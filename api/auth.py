@@ -87,17 +87,15 @@ class Tokens:
         if not _TOKEN.fullmatch(token):
             return None
         row = self._read("SELECT subject, claims FROM token WHERE hash = ?", _hash(token))
-        if row is None:
-            return None
-        claims = json.loads(row[1])
-        return Subject(
-            id=row[0],
-            kind="service",
-            roles=tuple(claims["roles"]),
-            teams=tuple(claims["teams"]),
-            domains=tuple(claims["domains"]),
-            clearance=claims["clearance"],
-        )
+        return None if row is None else _subject(row[0], row[1])
+
+    def subjects(self) -> list[Subject]:
+        """Everyone a token stands for, in order; an id comes once for each set of rights it has."""
+        with _storage(self._path), self._lock:
+            rows = self._reader.execute(
+                "SELECT DISTINCT subject, claims FROM token ORDER BY subject, claims"
+            ).fetchall()
+        return [_subject(*row) for row in rows]
 
     def revoke(self, subject_id: str) -> int:
         """End all tokens of this subject, at once; how many there were."""
@@ -139,6 +137,18 @@ def authenticate(authorization: str | None, tokens: Tokens) -> Subject:
             "the token is not known here", remedy="Ask the mesh's operators for one (`fairmesh token create`)."
         )
     return subject
+
+
+def _subject(id: str, stored: str) -> Subject:
+    claims = json.loads(stored)
+    return Subject(
+        id=id,
+        kind="service",
+        roles=tuple(claims["roles"]),
+        teams=tuple(claims["teams"]),
+        domains=tuple(claims["domains"]),
+        clearance=claims["clearance"],
+    )
 
 
 def _hash(token: str) -> bytes:

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from fairmesh.api import reads, submissions
+from fairmesh.api import policy_cli, reads, submissions
 from fairmesh.api.auth import ROLES, Tokens
-from fairmesh.api.client import BATCH_DOCUMENTS, Client, Refused, Unreachable
-from fairmesh.api.output import FORMATS, Progress, Terminal, show, table
+from fairmesh.api.client import BATCH_DOCUMENTS, Refused, Unreachable
+from fairmesh.api.commands import (
+    EXITS,
+    Commands,
+    Help,
+    add_data,
+    add_format,
+    add_reader,
+    client,
+    command,
+    print_found,
+    reader,
+)
+from fairmesh.api.output import Progress, Terminal, show, table
 from fairmesh.api.submissions import Document, Gathered
 from fairmesh.api.verdicts import DENIED, OK, REFUSED, UNAVAILABLE, UNREADABLE, Run, Verdict, exit_code
 from fairmesh.catalog.config import Settings
@@ -45,23 +55,8 @@ answers over GraphQL.
   fairmesh serve --demo                            start a service with a sample mesh
   fairmesh validate product.ttl                    what the rules say of a document, without a server
   fairmesh register product.ttl --server URL       put it into the mesh
-  fairmesh import dbt manifest.json --domain shop  see what a dbt project would become"""
-
-_EXITS = """\
-exit codes:
-  0  all is well
-  1  refused by findings: a rule, or the form of a document; also: nothing has the name that was given, a journal that
-     was altered. A search without a hit is no failure: 0
-  2  wrong usage, or input nobody can read: a directory, an empty file, what does not parse, a port in use
-  3  denied: the policy says no, or the token is not known
-  4  conflict: another revision is current, or the key belongs to another product
-  5  the service does not answer, or could not decide or store
-When documents fail for different reasons the code is 5 if the service failed anywhere, else 1.
-
-environment:
-  FAIRMESH_TOKEN   the token for commands that talk to a server; without it you are anonymous
-  FAIRMESH_...     settings, see `fairmesh config`; a file fairmesh.toml in the working directory comes before them
-  NO_COLOR         no colours"""
+  fairmesh import dbt manifest.json --domain shop  see what a dbt project would become
+  fairmesh policy impact policies --server URL     who would gain or lose what by other access policies"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,18 +94,9 @@ def _code_of(error: FairmeshError) -> int:
 # -- the parser -------------------------------------------------------------------------------------------------------
 
 
-class _Help(argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30)
-
-
-_Commands = Any
-"""argparse's own type for a group of commands is private."""
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "fairmesh", description=_ABOUT, epilog=_EXITS, formatter_class=_Help, allow_abbrev=False
+        "fairmesh", description=_ABOUT, epilog=EXITS, formatter_class=Help, allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"fairmesh {version('fairmesh')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -118,36 +104,18 @@ def _parser() -> argparse.ArgumentParser:
     _add_writing(commands)
     _add_import(commands)
     _add_reading(commands)
+    policy_cli.add(commands)
     _add_operations(commands)
     return parser
 
 
-def _command(
-    commands: _Commands, name: str, command: Callable[[argparse.Namespace], int], help: str, about: str = ""
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=help, description=about or help[0].upper() + help[1:] + ".", epilog=_EXITS, formatter_class=_Help,
-        allow_abbrev=False,
-    )  # fmt: skip
-    parser.set_defaults(command=command)
-    return parser
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", metavar="DIR", help="data directory (default: the setting `data`, else ./data)")
-
-
-def _add_format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", choices=FORMATS, default="text", help="how findings are written (default: text)")
-
-
-def _add_service(commands: _Commands) -> None:
-    serve = _command(
+def _add_service(commands: Commands) -> None:
+    serve = command(
         commands, "serve", _serve, "run the service",
         "Run the service until it is told to stop (Ctrl-C or SIGTERM). One service to a data directory. On an address"
         "\nthat other machines reach it starts only when there is a token (`fairmesh token create`).",
     )  # fmt: skip
-    _add_data(serve)
+    add_data(serve)
     serve.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     serve.add_argument("--port", type=int, help="port to listen on (default: 8000; 0 picks a free one)")
     serve.add_argument(
@@ -156,7 +124,7 @@ def _add_service(commands: _Commands) -> None:
     )  # fmt: skip
     tokens = commands.add_parser("token", help="make and end service tokens", allow_abbrev=False)
     actions = tokens.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    create = _command(
+    create = command(
         actions, "create", _token_create, "make a token for a service and print it, and nothing else",
         "Make a token for a service and print it: the only time it can be read. Works beside a running server.",
     )  # fmt: skip
@@ -167,14 +135,14 @@ def _add_service(commands: _Commands) -> None:
     create.add_argument(
         "--clearance", default="public", metavar="C", help=f"{', '.join(CLASSIFICATIONS)} (default: public)"
     )
-    _add_data(create)
-    revoke = _command(actions, "revoke", _token_revoke, "end all tokens of a subject, at once")
+    add_data(create)
+    revoke = command(actions, "revoke", _token_revoke, "end all tokens of a subject, at once")
     revoke.add_argument("subject", metavar="SUBJECT", help="whose tokens end")
-    _add_data(revoke)
+    add_data(revoke)
 
 
-def _add_writing(commands: _Commands) -> None:
-    validate = _command(
+def _add_writing(commands: Commands) -> None:
+    validate = command(
         commands, "validate", _validate, "judge product documents without registering them",
         "Judge product documents. Without --server the rules that ship (or those of --governance) are applied here, and"
         "\nrules that need the mesh are listed as not checked. With --server the server judges, as on register.",
@@ -183,8 +151,8 @@ def _add_writing(commands: _Commands) -> None:
     judge = validate.add_mutually_exclusive_group()
     judge.add_argument("--server", metavar="URL", help="let this server judge")
     judge.add_argument("--governance", metavar="DIR", help="folder of rule sets used instead of the ones shipped")
-    _add_format(validate)
-    register = _command(
+    add_format(validate)
+    register = command(
         commands, "register", _register, "register product documents with a server",
         "Register product documents, each on its own merits: those that are refused leave the others standing. They may"
         f"\nrefer to each other in any order. Sent in batches of {BATCH_DOCUMENTS}. Registering again changes nothing.",
@@ -198,7 +166,7 @@ def _add_writing(commands: _Commands) -> None:
         "--if-revision", type=_natural, metavar="N",
         help="refuse (exit code 4) unless N is the current revision; 0: unless there is none",
     )  # fmt: skip
-    _add_format(register)
+    add_format(register)
 
 
 def _natural(text: str) -> int:
@@ -239,15 +207,15 @@ Products of DCAT records: each dataset becomes the output dataset of a product o
 are read as one graph."""
 
 
-def _add_import(commands: _Commands) -> None:
+def _add_import(commands: Commands) -> None:
     parser = commands.add_parser("import", help="turn foreign metadata into product documents", allow_abbrev=False)
     kinds = parser.add_subparsers(title="sources", metavar="SOURCE", required=True)
-    dbt = _command(
+    dbt = command(
         kinds, "dbt", _import_dbt, "a dbt project: manifest.json, and catalog.json beside it",
         _IMPORT_ABOUT.format(what=_DBT),
     )  # fmt: skip
     dbt.add_argument("sources", nargs="+", metavar="MANIFEST", help="target/manifest.json of a dbt project")
-    dcat = _command(kinds, "dcat", _import_dcat, "DCAT catalogues in RDF files", _IMPORT_ABOUT.format(what=_DCAT))
+    dcat = command(kinds, "dcat", _import_dcat, "DCAT catalogues in RDF files", _IMPORT_ABOUT.format(what=_DCAT))
     dcat.add_argument("sources", nargs="+", metavar="FILE", help="RDF with datasets")
     for kind in (dbt, dcat):
         _add_import_options(kind)
@@ -266,22 +234,22 @@ def _add_import_options(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--server", metavar="URL", help="register the products with this server")
     where.add_argument("--out", metavar="DIR", help="write the documents to DIR/KEY.ttl")
-    _add_format(parser)
+    add_format(parser)
 
 
-def _add_reading(commands: _Commands) -> None:
-    show = _command(commands, "show", _show, "a product's page")
+def _add_reading(commands: Commands) -> None:
+    show = command(commands, "show", _show, "a product's page")
     show.add_argument("name", metavar="KEY", help="the product's key (or IRI)")
     show.add_argument(
         "--format", choices=("text", "json", "turtle"), default="text", help="turtle: its document (default: text)"
     )
-    search = _command(commands, "search", _search, "find products by text")
+    search = command(commands, "search", _search, "find products by text")
     search.add_argument("text", metavar="TEXT", nargs="?", help="words to look for (without them: all products)")
     search.add_argument(
         "--first", type=_positive, default=20, metavar="N", help="hits shown, at most 200 (default: 20)"
     )
     search.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
-    lineage = _command(
+    lineage = command(
         commands, "lineage", _lineage, "where data comes from and where it goes",
         "Lineage of a product (by key), or of a product, dataset or column (by IRI), both ways unless one is given.",
     )  # fmt: skip
@@ -292,26 +260,23 @@ def _add_reading(commands: _Commands) -> None:
     lineage.add_argument("--depth", type=_positive, default=100, metavar="N", help="hops, at most 100 (default: 100)")
     lineage.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
     for parser in (show, search, lineage):
-        parser.add_argument(
-            "--server", metavar="URL",
-            help="the server (default: the settings `host` and `port`, else http://127.0.0.1:8000)",
-        )  # fmt: skip
+        add_reader(parser)
 
 
-def _add_operations(commands: _Commands) -> None:
-    rebuild = _command(
+def _add_operations(commands: Commands) -> None:
+    rebuild = command(
         commands, "rebuild", _rebuild, "make the graph anew from the journal",
         "Make the graph anew from the journal and compare digests. The service must be stopped.",
     )  # fmt: skip
-    _add_data(rebuild)
-    verify = _command(
+    add_data(rebuild)
+    verify = command(
         commands, "verify", _verify, "check that the journal was not altered",
         "Check the journal's hash chain. Names the first entry that was altered, removed or reordered. Keep the hash it"
         "\nprints somewhere else: with --expect it also proves that nothing was cut off the end since.",
     )  # fmt: skip
     verify.add_argument("--expect", metavar="HASH", help="a head hash printed earlier, which must still be there")
-    _add_data(verify)
-    _command(commands, "config", _config, "every setting, its value and where it came from")
+    add_data(verify)
+    command(commands, "config", _config, "every setting, its value and where it came from")
 
 
 # -- service and tokens -----------------------------------------------------------------------------------------------
@@ -353,10 +318,6 @@ def _token_revoke(options: argparse.Namespace) -> int:
     return OK
 
 
-def _client(url: str) -> Client:
-    return Client(url, os.environ.get("FAIRMESH_TOKEN") or None)
-
-
 # -- writing ----------------------------------------------------------------------------------------------------------
 
 
@@ -386,7 +347,7 @@ def _send(
 ) -> list[Verdict]:
     progress = Progress(what, len(documents))
     return submissions.send(
-        _client(server), documents, dry_run=dry_run, if_revision=if_revision, done=progress.add
+        client(server), documents, dry_run=dry_run, if_revision=if_revision, done=progress.add
     )  # fmt: skip
 
 
@@ -457,39 +418,23 @@ def _write(folder: Path, documents: Sequence[Document]) -> list[Verdict]:
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def _reader(options: argparse.Namespace) -> Client:
-    settings = Settings.read()
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return _client(options.server or f"http://{host}:{settings.port}")
-
-
 def _show(options: argparse.Namespace) -> int:
-    client = _reader(options)
+    client = reader(options)
     if options.format == "turtle":
         Terminal(sys.stdout, os.environ).raw(reads.turtle(client, options.name))
         return OK
-    return _print(reads.product(client, options.name), reads.product_lines, options.format)
+    return print_found(reads.product(client, options.name), reads.product_lines, options.format)
 
 
 def _search(options: argparse.Namespace) -> int:
-    return _print(reads.search(_reader(options), options.text, options.first), reads.search_lines, options.format)
+    return print_found(reads.search(reader(options), options.text, options.first), reads.search_lines, options.format)
 
 
 def _lineage(options: argparse.Namespace) -> int:
     one_way = "UPSTREAM" if options.upstream else "DOWNSTREAM" if options.downstream else None
     directions = (one_way,) if one_way else ("UPSTREAM", "DOWNSTREAM")
-    found = reads.lineage(_reader(options), options.name, directions, options.depth)
-    return _print(found, reads.lineage_lines, options.format)
-
-
-def _print(found: Mapping[str, Any], lines: Callable[[Mapping[str, Any]], Any], form: str) -> int:
-    out = Terminal(sys.stdout, os.environ)
-    if form == "json":
-        out.raw(json.dumps(found, indent=2, ensure_ascii=False))
-    else:
-        for line in lines(found):
-            out.line(line)
-    return OK
+    found = reads.lineage(reader(options), options.name, directions, options.depth)
+    return print_found(found, reads.lineage_lines, options.format)
 
 
 # -- operations -------------------------------------------------------------------------------------------------------
@@ -503,7 +448,7 @@ def _existing(settings: Settings) -> Settings:
 
 
 def _rebuild(options: argparse.Namespace) -> int:
-    from fairmesh.catalog.catalog import rebuild
+    from fairmesh.catalog import rebuild
 
     done = rebuild(_existing(Settings.read({"data": options.data})))
     print(f"rebuilt from {done.entries} entries")

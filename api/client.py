@@ -86,6 +86,14 @@ class Client:
         """A product's visible statements."""
         return self._send("GET", "/products/" + quote(key, safe=""), None, {"Accept": media_type})
 
+    def bundle(self) -> bytes:
+        """The signed OPA bundle. Raises `Refused` (403) for who may not have it."""
+        return self._send("GET", "/bundles/access.tar.gz", None, {"Accept": "application/gzip"})
+
+    def bundle_key(self) -> bytes:
+        """The public key that verifies the bundle, as PEM."""
+        return self._send("GET", "/bundles/key.pem", None, {"Accept": "application/x-pem-file"})
+
     def graphql(self, query: str, variables: Mapping[str, object]) -> Mapping[str, Any]:
         """The data of a query. Raises `Refused` with the first error of one that failed."""
         body = orjson.dumps({"query": query, "variables": variables})
@@ -121,7 +129,8 @@ class Client:
             ) from error
 
 
-_UNAVAILABLE = ("TIMEOUT", "INTERNAL")
+_STATUS = {"TIMEOUT": 503, "INTERNAL": 503, "FORBIDDEN": 403, "NOT_FOUND": 404, "CONFLICT": 409}
+"""The HTTP status that a GraphQL error of a code stands for, where the answer's own does not say."""
 
 
 def batches(documents: Sequence[Outgoing]) -> list[list[int]]:
@@ -176,7 +185,7 @@ def _graphql_error(status: int, answer: Mapping[str, Any]) -> Refused:
     extensions = first.get("extensions") or {}
     code = extensions.get("code")
     problem = {"detail": first["message"], "code": str(code or "http").lower(), "remedy": extensions.get("remedy")}
-    return Refused(503 if code in _UNAVAILABLE else max(status, 400), problem)
+    return Refused(_STATUS.get(str(code), max(status, 400)), problem)
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -77,7 +77,10 @@ def _names_json_only(accept: str | None) -> bool:
 
 
 def _from_url(request: Request) -> Mapping[str, Any]:
-    pairs = parse_qsl(request.url.query, keep_blank_values=True, errors="strict")
+    try:
+        pairs = parse_qsl(request.url.query, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise errors.InputError("the query string is not UTF-8", remedy="Percent-encode UTF-8") from None
     found: dict[str, Any] = dict(pairs)
     if len(found) < len(pairs):
         raise errors.InputError("a parameter is given twice", remedy="Give each once")

@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from fairmesh.api.pages import node_page
 from fairmesh.api.problems import outcome_json
-from fairmesh.api.web import CHANNEL, Service, choose, flag, json_response, media_type, options, read_body
+from fairmesh.api.web import CHANNEL, Service, choose, flag, json_response, matches, media_type, options, read_body
 from fairmesh.catalog import errors, rdf
 from fairmesh.catalog.model import Outcome, ProductInfo, Submission
 from fairmesh.catalog.view import View
@@ -120,14 +120,14 @@ class Products:
         with self._catalog.view(subject, channel=CHANNEL) as view:
             body, etag = self._shown(view, self._find(view, key), kind)
         headers = {"ETag": etag}
-        if _matches(request.headers.get("if-none-match"), headers["ETag"]):
+        if matches(request, etag):
             return Response(status_code=304, headers=headers)
         return Response(body, headers=headers, media_type=kind)
 
     def _shown(self, view: View, product: ProductInfo, kind: str) -> tuple[bytes, str]:
         """A representation and its ETag."""
         if kind != HTML:
-            return view.rdf(product.iri, kind), view.etag(product.iri, kind)
+            return view.rdf(product.home, kind), view.etag(product.home, kind)
         # the page also shows what others say of the product, so the page itself is the tag
         body = node_page(view, product.iri, self._catalog.iri_base)
         return body, f'"{product.revision}-html-{hashlib.sha256(body).hexdigest()[:32]}"'
@@ -174,7 +174,7 @@ class Products:
         """Raises `Retired`, or `NotFound` in the same words for hidden and absent."""
         product = view.product(key=key)
         if product is None:
-            view.raise_if_retired(self._catalog.product_iri(key))
+            view.raise_if_retired(self._catalog.iri_base + key)
             raise errors.NotFound(f"there is no product {key!r} here for you", remedy="Check the key")
         return product
 
@@ -222,11 +222,6 @@ def _match(match: str) -> int | str:
             f"If-Match cannot be {match[:80]!r}", remedy="Send the revision's number, the ETag of the product, or *"
         )
     return int(found[1])
-
-
-def _matches(none_match: str | None, etag: str) -> bool:
-    tags = [tag.strip().removeprefix("W/") for tag in (none_match or "").split(",")]
-    return etag in tags or "*" in tags
 
 
 def _token(outcomes: list[Outcome]) -> str:

@@ -54,8 +54,9 @@ def is_iri(text: str) -> bool:
     return ":" in text
 
 
-def _nothing(client: Client, name: str) -> NotFound:
-    """Raises `Refused` for the key of a product that is retired, which says when and why."""
+def nothing(client: Client, name: str) -> NotFound:
+    """What to raise for a product that is not there. Raises `Refused` itself for the key of one that is retired, which
+    says when and why."""
     if not is_iri(name):
         try:
             client.document(name, "text/turtle")
@@ -75,7 +76,7 @@ def product(client: Client, name: str) -> Mapping[str, Any]:
     """
     found = client.graphql(_SHOW, {"iri" if is_iri(name) else "key": name})["dataProduct"]
     if found is None:
-        raise _nothing(client, name)
+        raise nothing(client, name)
     return dict(found)
 
 
@@ -169,7 +170,7 @@ def lineage(client: Client, name: str, directions: Sequence[str], depth: int) ->
     else:
         start = client.graphql(_FIND_KEY, {"key": name})["dataProduct"]
     if start is None:
-        raise _nothing(client, name)
+        raise nothing(client, name)
     found: dict[str, Any] = {"start": start}
     for direction in directions:
         asked = {"direction": direction, "depth": depth, "maxNodes": MAX_NODES}

@@ -126,7 +126,7 @@ def _url(listener: socket.socket) -> str:
 
 def _show_demo(catalog: Catalog, tokens: Tokens) -> None:
     """Load the demo mesh into an empty one, and print a fresh token for each role: `<role> <token>`."""
-    if not catalog.registry.by_iri:
+    if not catalog.registry.by_home:
         _load_demo(catalog)
     for subject in DEMO_SUBJECTS:
         tokens.revoke(subject.id)

@@ -135,11 +135,11 @@ class Verdict:
         return sum(finding.severity == severity.value for finding in self.findings)
 
     def groups(self) -> list[list[Finding]]:
-        """Findings of one rule and path together, in the order of severity, rule and path."""
+        """Findings that say the same together: of one rule, path and message, in the order of severity and these."""
         order = [severity.value for severity in Severity]
-        found: dict[tuple[int, str, str], list[Finding]] = defaultdict(list)
+        found: dict[tuple[int, str, str, str], list[Finding]] = defaultdict(list)
         for finding in self.findings:
-            found[order.index(finding.severity), finding.rule, finding.path or ""].append(finding)
+            found[order.index(finding.severity), finding.rule, finding.path or "", finding.message].append(finding)
         return [sorted(found[place], key=lambda f: f.line or 0) for place in sorted(found)]
 
 
@@ -150,8 +150,8 @@ def rules_text(rules: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Everything one command has to say. `action` is validate, register or import; `words` what a document can become
-    in it, in the order of the closing table."""
+    """Everything one command has to say. `action` is its name, such as validate or policy test; `words` what a document
+    can become in it, in the order of the closing table."""
 
     action: str
     verdicts: tuple[Verdict, ...]

@@ -123,6 +123,12 @@ def choose(request: Request, offers: Sequence[str]) -> str:
     return found
 
 
+def matches(request: Request, etag: str) -> bool:
+    """Whether the client already has what the ETag stands for (RFC 9110, 13.1.2)."""
+    tags = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    return etag in tags or "*" in tags
+
+
 # -- answers ----------------------------------------------------------------------------------------------------------
 
 

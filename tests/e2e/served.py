@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import uvicorn
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from fairmesh.api.app import create_app
 from fairmesh.api.auth import Tokens
@@ -166,3 +170,27 @@ def served(folder: Path, *, without: str | None = None) -> Iterator[Mesh]:
     finally:
         catalog.close()
         tokens.close()
+
+
+@contextmanager
+def listening(app: ASGIApp, listener: socket.socket | None = None) -> Iterator[str]:
+    """The application on a real socket, a free one unless one is given; its URL."""
+    started = threading.Event()
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            started.set()
+
+    listener = listener or socket.create_server(("127.0.0.1", 0))
+    server = Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=lambda: server.run([listener]))
+    thread.start()
+    try:
+        assert started.wait(30)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        listener.close()
+    assert not thread.is_alive()

@@ -531,7 +531,7 @@ def test_cost_tells_nothing_of_what_is_there(mesh: Mesh) -> None:
 
 
 def test_the_deadline_ends_an_operation(mesh: Mesh) -> None:
-    engine = Engine(mesh.catalog, Limits(timeout_ms=0))
+    engine = Engine(mesh.catalog, Limits(timeout_ms=0), list)
     answer = engine.run(ANONYMOUS, Request("{ dataProducts { nodes { key } } service { version } }"))
     assert answer.body["data"] is None
     assert answer.body["errors"][0]["extensions"]["code"] == "TIMEOUT"
@@ -543,7 +543,7 @@ def test_introspection_is_allowed(mesh: Mesh) -> None:
 
 
 def test_documents_are_cached_but_not_without_end(mesh: Mesh) -> None:
-    engine = Engine(mesh.catalog, Limits())
+    engine = Engine(mesh.catalog, Limits(), list)
     for number in range(600):
         assert engine.run(ANONYMOUS, Request(f"{{ a{number}: __typename }}")).executed
     assert len(engine._documents) == 500

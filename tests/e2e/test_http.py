@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
-from served import BASE, PRODUCTS, Mesh, document, served
+from served import BASE, PRODUCTS, Mesh, document, listening, served
 
 from fairmesh.api.products import READABLE
 from fairmesh.api.web import negotiate
@@ -563,26 +561,8 @@ def test_any_accept_header_is_read(text: str) -> None:
 
 @pytest.fixture
 def address(mesh: Mesh) -> Iterator[str]:
-    """A real server on a socket."""
-    started = threading.Event()
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            started.set()
-
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = Server(uvicorn.Config(mesh.app, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=lambda: server.run([listener]))
-    thread.start()
-    try:
-        assert started.wait(30)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(30)
-        listener.close()
-    assert not thread.is_alive()
+    with listening(mesh.app) as url:
+        yield url
 
 
 def test_over_a_socket(mesh: Mesh, address: str) -> None:
