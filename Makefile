@@ -12,7 +12,7 @@ PACKAGES := catalog api ontologies policies
 RULES := tests/unit/test_layout.py tests/unit/test_docs.py tests/unit/test_ontologies.py tests/contract/test_policy_engines.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check fix bench
+.PHONY: help install run test soak check fix bench
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -24,6 +24,9 @@ run: $(INSTALLED) ## start the service with a demo mesh on 127.0.0.1:PORT (8000)
 
 test: $(INSTALLED) ## run all tests; ARGS="-k word" narrows them
 	@$(BIN)/python -m pytest $(ARGS)
+
+soak: $(INSTALLED) ## the law of hiding and its state machine, ten times as long, with what they count
+	@FAIRMESH_SOAK=1 $(BIN)/python -m pytest -s tests/properties/test_law.py tests/properties/test_hidden_writes.py $(ARGS)
 
 check: $(INSTALLED) $(TYPES) ## format, lint, types, import rules, pages, rule examples, policy tests
 	$(BIN)/ruff format --check .

@@ -6,10 +6,12 @@ mesh costs milliseconds and may hold documents which a gate would refuse today.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
+from typing import ClassVar
 
 from pyoxigraph import NamedNode, Quad, Store
 from samples import BASE
@@ -17,12 +19,15 @@ from samples import BASE
 from fairmesh.catalog import View
 from fairmesh.catalog.access import Access, EmbeddedEngine, PolicySet
 from fairmesh.catalog.catalog import Catalog
+from fairmesh.catalog.decisionlog import RecordedDecisions
 from fairmesh.catalog.document import TITLES, ProductDocument, read
+from fairmesh.catalog.errors import StorageUnavailable
 from fairmesh.catalog.governance import RuleSet
 from fairmesh.catalog.graph import VOCABULARY, OxigraphGraph
 from fairmesh.catalog.lineage import LineageIndex
 from fairmesh.catalog.locking import SharedLock
 from fairmesh.catalog.model import Draft, Entry, EntryKind, Subject
+from fairmesh.catalog.policing import Policies, PolicyVersion, Publishing
 from fairmesh.catalog.registry import Registry
 from fairmesh.catalog.search import Index
 
@@ -51,21 +56,10 @@ def parsed(data: bytes) -> ProductDocument:
     return read(data, "text/turtle", BASE)
 
 
-class RememberingEngine(EmbeddedEngine):
-    """The embedded engine, which is asked each question once."""
-
-    def evaluate(self, inputs: Sequence[str]) -> list[object]:
-        return [self._answer(text) for text in inputs]
-
-    @cache  # noqa: B019 - one engine a module
-    def _answer(self, text: str) -> object:
-        return super().evaluate([text])[0]
-
-
 def open_access() -> Access:
     """The policies that ship, by the real engine."""
     policies = PolicySet.load()
-    return Access(RememberingEngine(policies, workers=1), policies)
+    return Access(EmbeddedEngine(policies), policies)
 
 
 class MemoryGraph(OxigraphGraph):
@@ -97,16 +91,46 @@ def register_entry(number: int, document: bytes, product: str, key: str, revisio
     return Entry(number, draft, "", "")
 
 
+class Standing(Policies):
+    """One policy, which is all there ever was, without a journal."""
+
+    _twins: ClassVar[dict[str, tuple[Access, EmbeddedEngine]]] = {}
+
+    def __init__(self, access: Access) -> None:
+        self._log = None
+        self._past = []
+        self._access = access
+        self._current = PolicyVersion(
+            access.policy_digest, NOW - timedelta(days=300), "fairmesh", "folder", None, access.policies.files
+        )
+
+    def in_force(self, at: datetime) -> PolicyVersion | None:
+        return self._current if at >= self._current.at else None
+
+    def recorded(self) -> RecordedDecisions:
+        return RecordedDecisions(Path("/nowhere"))
+
+    def _twin(self, access: Access) -> tuple[Access, EmbeddedEngine]:
+        """Made once for all meshes: compiling takes longer than most of them live."""
+        if access.policy_digest not in self._twins:
+            engine = EmbeddedEngine(access.policies)
+            self._twins[access.policy_digest] = Access(engine, access.policies), engine
+        return self._twins[access.policy_digest]
+
+
+def _unpublished(draft: Draft, then: Callable[[Entry], None]) -> None:
+    raise StorageUnavailable("this mesh keeps its policy")
+
+
 class Mesh(Catalog):
     """A catalog that only reads; entries are put in by hand."""
 
     def __init__(self, access: Access, entries: Iterable[Entry] = ()) -> None:
-        self.access = access
+        self.policies = Standing(access)
         self.iri_base = BASE
         self.clock = lambda: NOW
         self.rules = rules()
         self.ruleset_digest = self.rules.digest
-        self.policy_digest = access.policy_digest
         self.registry = Registry(BASE)
         self.search = Index()
         self.lineage = LineageIndex(lambda iri: iri.startswith(BASE))
@@ -117,6 +141,10 @@ class Mesh(Catalog):
         for entry in entries:
             self.add(entry)
 
+    @property
+    def publishing(self) -> Publishing:  # type: ignore[override]
+        return Publishing(self.policies, self.registry, _unpublished, self.ruleset_digest, 1, self.clock)
+
     def add(self, entry: Entry) -> None:
         self.graph.replace(entry.draft.product, entry.draft.document, entry.seq)
         self._place(entry, self._projection(entry))
@@ -126,14 +154,14 @@ class Mesh(Catalog):
         """Put in documents as they would be registered one after the other."""
         for number, data in enumerate(documents, len(self.journal.all) + 1):  # type: ignore[attr-defined]
             document = parsed(data)
-            old = self.registry.by_iri.get(document.product)
+            old = self.registry.by_home.get(document.product)
             self.add(register_entry(
                 number, document.nquads, document.product, document.key, 1 if old is None else old.revision + 1,
                 NOW - timedelta(days=300) if old is None else old.created_at,
             ))  # fmt: skip
 
     def retire(self, product: str, **detail: str) -> None:  # type: ignore[override]
-        number, old = len(self.journal.all) + 1, self.registry.by_iri[product]  # type: ignore[attr-defined]
+        number, old = len(self.journal.all) + 1, self.registry.by_home[product]  # type: ignore[attr-defined]
         draft = Draft(
             EntryKind.RETIRE, product, old.key, old.revision + 1, b"", "", b"", "producer",
             NOW - timedelta(days=300) + timedelta(hours=number), "rules", "policy",

@@ -1,7 +1,7 @@
-"""The README's tour, run from top to bottom: the commands as printed, and the answers compared with those printed.
+"""Pages that are tours, run from top to bottom: the commands as printed, and the answers compared with those printed.
 
-A line `...` in the README stands for any lines. Tokens, hashes, times and the port differ from run to run and are
-compared as such. With `FAIRMESH_README=write` the answers are put into the README, to be reviewed as a diff.
+A line `...` in a page stands for any lines. Tokens, hashes, times and the port differ from run to run and are compared
+as such. With `FAIRMESH_README=write` the answers are put into the pages, to be reviewed as a diff.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import pytest
 from conftest import ROOT
 
 README = ROOT / "README.md"
+POLICIES = ROOT / "docs" / "policies.md"
+LANGUAGES = {README: {"console", "graphql", "json"}, POLICIES: {"console", "rego", "yaml"}}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGE = "http://127.0.0.1:8000"
 STARTS = "make run"
@@ -30,6 +32,7 @@ CHANGING = (
     (r"fm_(?:[A-Za-z0-9]{32}|\.\.\.)", "fm_..."),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "2026-01-01T00:00:00Z"),
     (r"\b[0-9a-f]{64}\b", "0" * 64),
+    (r"\b[0-9a-f]{12}\b", "0" * 12),
 )
 """What differs between two runs, and what stands for it."""
 
@@ -47,8 +50,8 @@ class Block:
         return [(command, answer) for command, answer in found]
 
 
-def blocks() -> list[Block]:
-    return [Block(m[1], m[2], m.start(2), m.end(2)) for m in FENCE.finditer(README.read_text("utf-8"))]
+def blocks(page: Path) -> list[Block]:
+    return [Block(m[1], m[2], m.start(2), m.end(2)) for m in FENCE.finditer(page.read_text("utf-8"))]
 
 
 def settled(text: str) -> str:
@@ -131,11 +134,11 @@ def tour(tmp_path: Path) -> Iterator[Tour]:
         server.stdout.close()
 
 
-def answers(tour: Tour) -> list[str]:
-    """What each block should hold, asked in the order of the README, as each changes the mesh for the next."""
+def answers(tour: Tour, page: Path) -> list[str]:
+    """What each block should hold, asked in the order of the page, as each changes the mesh for the next."""
     query = ""
     texts = []
-    for block in blocks():
+    for block in blocks(page):
         if block.language == "console":
             commands = [command for command, _ in block.commands()]
             printed = [tour.greeting] if commands == [STARTS] else tour.shell(commands)
@@ -149,32 +152,41 @@ def answers(tour: Tour) -> list[str]:
     return texts
 
 
-def test_the_tour_answers_as_printed(tour: Tour) -> None:
-    texts = answers(tour)
-    found = blocks()
+@pytest.mark.parametrize("page", LANGUAGES, ids=lambda page: page.name)
+def test_the_tour_answers_as_printed(tour: Tour, page: Path) -> None:
+    texts = answers(tour, page)
+    found = blocks(page)
     if os.environ.get("FAIRMESH_README") == "write":
-        _write(found, texts)
-        found = blocks()
+        _write(page, found, texts)
+        found = blocks(page)
     for block, text in zip(found, texts, strict=True):
         if block.language == "console":
             for (command, expected), (_, answer) in zip(
                 block.commands(), Block("", text, 0, 0).commands(), strict=True
             ):
-                assert same(expected, answer), f"$ {command}\n{answer}\n-- the README says --\n{expected}"
+                assert same(expected, answer), f"$ {command}\n{answer}\n-- the page says --\n{expected}"
         else:
             assert block.text == text
 
 
-def _write(found: list[Block], texts: list[str]) -> None:
-    page = README.read_text("utf-8")
+def _write(page: Path, found: list[Block], texts: list[str]) -> None:
+    written = page.read_text("utf-8")
     for block, text in reversed(list(zip(found, texts, strict=True))):
-        page = page[: block.start] + settled(text) + page[block.end :]
-    README.write_text(page, "utf-8")
+        written = written[: block.start] + settled(text) + written[block.end :]
+    page.write_text(written, "utf-8")
 
 
-def test_every_block_is_of_a_kind_that_is_run() -> None:
-    assert {block.language for block in blocks()} == {"console", "graphql", "json"}
-    assert [command for block in blocks() for command, _ in block.commands()].count(STARTS) == 1
+@pytest.mark.parametrize("page", LANGUAGES, ids=lambda page: page.name)
+def test_every_block_is_of_a_kind_that_is_run(page: Path) -> None:
+    assert {block.language for block in blocks(page)} == LANGUAGES[page]
+    assert [command for block in blocks(page) for command, _ in block.commands()].count(STARTS) == 1
+
+
+def test_the_policy_that_is_shown_is_the_one_that_is_published() -> None:
+    folder = ROOT / "docs" / "tour" / "policies" / "sales"
+    shown = {block.language: block.text for block in blocks(POLICIES) if block.language != "console"}
+    files = {"rego": folder / "rules.rego", "yaml": folder / "decisions" / "sales.yaml"}
+    assert shown == {language: file.read_text("utf-8") for language, file in files.items()}
 
 
 def test_an_answer_that_differs_is_seen() -> None:

@@ -36,7 +36,7 @@ from graphql import (
 from samples import BASE
 
 from fairmesh.catalog.document import TYPE
-from fairmesh.catalog.model import CLASSIFICATION, Subject
+from fairmesh.catalog.model import CLASSIFICATION, Action, Subject
 from fairmesh.catalog.rdf import NamedNode, load
 from law.meshes import KEYS, TITLES, Doc, Pair
 
@@ -53,7 +53,7 @@ NOWHERE = "https://ext.example/Never"
 OUTSIDE = ("https://ext.example/lake", "https://ext.example/never", "https://creativecommons.org/licenses/by/4.0/")
 ABSENT = ("nowhere.x", "nowhere.x/data", "term/never", "domain/people", "team/people", "contact/people", "domain/web")
 WORDS = ("pay", "orders", "people team", "o", "row", "ledger", "lake", "inner", "lowest", "said")
-WORDS += ("custmer", "payrol", "ledgr", "visti", "poeple", "lowset")
+WORDS += ("custmer", "payrol", "ledgr", "visti", "poeple", "lowset", "warehosue", "retruns")
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,28 @@ class Request:
 
 
 # -- what to ask about ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Focus:
+    """What is drawn more often. Everything else is still drawn."""
+
+    fields: tuple[str, ...] = ()
+    """Of the schema: most queries are made of operations with all of them."""
+    given: tuple[str, ...] = ()
+    """Arguments and fields of inputs that are given whenever they can be."""
+    kinds: tuple[str, ...] = ()
+    """Of requests: see `law.trial`."""
+    names: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
+    traps: tuple[int, ...] = ()
+    words: tuple[str, ...] = ()
+    """To search for."""
+    predicates: tuple[str, ...] = ()
+    """To ask about."""
+
+
+ANYTHING = Focus()
 
 
 @dataclass
@@ -104,7 +126,7 @@ class Known:
             [p.key for p in pair.less.registry.live()], subject.domains,
             sorted({TYPE, *(t.predicate.value for t in said)}),
             sorted({NOWHERE, *(t.object.value for t in said if t.predicate.value == TYPE)}),
-            [event for event in pair.history if isinstance(event, Doc)],
+            [event for event in pair.case.history if isinstance(event, Doc)],
         )  # fmt: skip
 
     def node(self, random: Random) -> str:
@@ -161,6 +183,8 @@ class Template:
 
     text: str
     given: tuple[_Given, ...]
+    selects: frozenset[str]
+    """Names of its fields."""
     asked: int = 0
     answers: set[bytes] = field(default_factory=set)
 
@@ -218,15 +242,27 @@ class Writer:
         while self.fields - set(self.asked) and len(self._queries) < 3 * OPERATIONS:
             self._queries.append(self._template(random, schema.query_type, None))
 
+        self._names = sorted({name for template in self._queries for name in template.selects})
+
     def _template(self, random: Random, root: GraphQLObjectType, field: str | None) -> Template:
         return _Operation(self, random).write(root, field)
 
-    def query(self, random: Random, known: Known) -> Request:
-        return _worthy(self._queries, random).request(Values(random, known))
+    def query(self, random: Random, known: Known, focus: Focus = ANYTHING) -> Request:
+        fitting = [template for template in self._queries if template.selects.issuperset(focus.fields)]
+        chosen = fitting if fitting and random.random() < 0.8 else self._queries
+        return _worthy(chosen, random).request(Values(random, known, focus=focus))
+
+    def any_field(self, random: Random) -> Focus:
+        """A focus on one field, whatever its template."""
+        return Focus((random.choice(self._names),))
 
     def mutation(self, random: Random, known: Known, field: str) -> Request:
         values = Values(random, known, writing=field == "register")
         return _worthy(self._mutations[field], random).request(values)
+
+    @property
+    def mutations(self) -> list[str]:
+        return list(self._mutations)
 
     @property
     def fields(self) -> set[tuple[str, str]]:
@@ -262,6 +298,7 @@ class _Operation:
         self.number = 0
         self.fragments: list[str] = []
         self.given: list[_Given] = []
+        self.selects: set[str] = set()
 
     def write(self, root: GraphQLObjectType, only: str | None) -> Template:
         names = [only] if only else self.rare(root, 2 if self.random.random() < 0.2 else 1)
@@ -269,7 +306,7 @@ class _Operation:
         declared = ", ".join(f"${one.variable}: {one.kind}" for one in self.given)
         word = "mutation" if root is self.writer.schema.mutation_type else "query"
         text = f"{word} Q{f'({declared})' if declared else ''} {{ {' '.join(fields)} }} {' '.join(self.fragments)}"
-        return Template(text, tuple(self.given))
+        return Template(text, tuple(self.given), frozenset(self.selects))
 
     def rare(
         self, parent: GraphQLObjectType | GraphQLInterfaceType, count: int, among: Sequence[str] = ()
@@ -287,6 +324,7 @@ class _Operation:
 
     def field(self, parent: Any, name: str, depth: int, *, alias: bool) -> str:
         self.writer.asked[parent.name, name] += 1
+        self.selects.add(name)
         definition: GraphQLField = parent.fields[name]
         arguments = self.arguments(definition)
         selection = self.selection(get_named_type(definition.type), depth + 1)
@@ -353,10 +391,10 @@ EXCLUSIVE = (("first", "last"), ("after", "last"), ("key", "iri"))
 class Values:
     """Values of input types. By the type first, by the name of the argument where that says more."""
 
-    SCALARS = ("IRI", "ID", "String", "Int", "Float", "Boolean", "DateTime", "LanguageTag")
+    SCALARS = ("IRI", "ID", "String", "Int", "Float", "Boolean", "DateTime", "LanguageTag", "JSON")
 
-    def __init__(self, random: Random, known: Known, *, writing: bool = False) -> None:
-        self.random, self.known, self.writing = random, known, writing
+    def __init__(self, random: Random, known: Known, *, writing: bool = False, focus: Focus = ANYTHING) -> None:
+        self.random, self.known, self.writing, self.focus = random, known, writing, focus
 
     def one(self, *choices: Sequence[T]) -> T:
         return self.random.choice(self.random.choice([c for c in choices if c]))
@@ -366,7 +404,8 @@ class Values:
         if name in CURSORS:
             return bool(self.known.cursors) and self.random.random() < 0.2
         likely = 0.8 if name == "text" else 0.2
-        return isinstance(kind, GraphQLNonNull) or name in SIZES or self.random.random() < likely
+        given = name in SIZES or name in self.focus.given
+        return isinstance(kind, GraphQLNonNull) or given or self.random.random() < likely
 
     def draw(self, name: str, kind: GraphQLInputType, depth: int = 0) -> Any:
         """A value as JSON has it."""
@@ -386,7 +425,8 @@ class Values:
         if kind.is_one_of:
             name = self.random.choice(list(kind.fields))
             return {name: self.draw(name, kind.fields[name].type, depth + 1)}
-        needed = [name for name, one in kind.fields.items() if is_required_input_field(one)]
+        sought = self.focus.given
+        needed = [name for name, one in kind.fields.items() if is_required_input_field(one) or name in sought]
         others = [name for name in kind.fields if name not in needed]
         chosen = needed + self.random.sample(
             others, min(len(others), self.random.choice((0, 1, 1, 2) if depth < 2 else (0, 1)))
@@ -396,7 +436,7 @@ class Values:
     def iri(self, name: str) -> str:
         known = self.known
         if "predicate" in name:
-            return self.one(known.predicates)
+            return self.one(self.focus.predicates or known.predicates, known.predicates)
         if "ypes" in name or name == "target":
             return self.one(known.types)
         if name in ("in", "descendantsOf"):
@@ -417,7 +457,7 @@ class Values:
             return self.one(PREFIXES, [BASE, "S", "people"])
         if name == "content":
             return self.document()
-        return self.one(WORDS, WORDS, TITLES, KEYS)
+        return self.one(self.focus.words or (*WORDS, *WORDS, *TITLES, *KEYS))
 
     def key(self) -> str:
         return self.one(self.known.keys, self.known.keys, [*KEYS, "people.new", "nowhere.x"])
@@ -441,6 +481,13 @@ class Values:
         return self.one(
             ["2025-03-07T12:00:00Z", "2025-03-07T14:00:00Z", "2025-03-07T16:30:00+02:00", "2030-01-01T00:00:00Z"]
         )
+
+    def json(self, name: str) -> Any:
+        return self.random.choice((
+            {"id": "reader-public", "kind": "service", "roles": ["steward"], "clearance": "restricted"},
+            {"id": "somebody", "kind": "user", "roles": [], "teams": ["people"], "domains": ["people"]},
+            {}, [], 2**70, "steward", True,
+        ))  # fmt: skip
 
     def languagetag(self, name: str) -> str:
         return self.one(["en", "de", "fr", "de-AT"])
@@ -493,11 +540,14 @@ class Walker:
         self.random, self.known = random, known
         self.values = Values(random, known)
 
-    def read(self) -> Request:
-        """A request that changes nothing; dry runs are among them."""
+    def read(self, kind: str = "read") -> Request:
+        """A request of any kind that changes nothing (`read`), dry runs among them; or of one kind."""
+        if kind != "read":
+            request: Callable[[], Request] = getattr(self, kind)
+            return request()
         return self.random.choice((
             self.product, self.product, self.product, self.node, self.node, self.vocabulary, self.other,
-            self.register, self.register, self.batch,
+            self.register, self.register, self.batch, self.decide,
         ))()  # fmt: skip
 
     def write(self) -> Request:
@@ -530,7 +580,17 @@ class Walker:
 
     def other(self) -> Request:
         paths = ("/", "/livez", "/readyz", "/portal/style.css", "/graphql?query={__typename}", "/nothing")
+        paths += ("/bundles/access.tar.gz", "/sparql", "/catalog", "/metrics")
         return Request("GET", self.random.choice(paths))
+
+    def decide(self) -> Request:
+        """Questions as engines ask them: of one's own, mostly."""
+        ids = [self.values.one([self.values.key()], [self.known.node(self.random)]) for _ in range(3)]
+        asked: dict[str, Any] = {"v": 1, "action": self.random.choice(list(Action)), "resources": dict.fromkeys(ids)}
+        if self.random.random() < 0.2:
+            asked["subject"] = self.values.json("subject")
+        body = json.dumps(asked).encode()
+        return Request("POST", "/v1/decisions", (("content-type", "application/json"),), body)
 
     def register(self) -> Request:
         headers = [("content-type", "text/turtle")]

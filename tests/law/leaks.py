@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,30 +12,63 @@ import numpy as np
 import pytest
 
 from fairmesh.api.products import Products
+from fairmesh.api.schema.execution import Engine
+from fairmesh.catalog import registry
+from fairmesh.catalog.access import Access, Scope
+from fairmesh.catalog.catalog import Catalog
+from fairmesh.catalog.document import DCAT, DCT, DPROD
 from fairmesh.catalog.errors import FairmeshError, Forbidden, Retired
-from fairmesh.catalog.model import Need
+from fairmesh.catalog.model import EVERYTHING, FIELDS, Action, Need
 from fairmesh.catalog.rdf import NamedNode, Triple
 from fairmesh.catalog.registry import Registry, Sight
 from fairmesh.catalog.search import SearchResult
 from fairmesh.catalog.view import Found, View
+from law.asking import Focus
 
-Plant = Callable[[pytest.MonkeyPatch], None]
+Patching = Callable[[pytest.MonkeyPatch], None]
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A leak, and what to draw more often to find it soon."""
+
+    put: Patching
+    focus: Focus
+
+
 PLANTS: dict[str, Plant] = {}
+TYPOS = "custmer payrol ledgr visti warehosue retruns"
 
 
-def plant(function: Plant) -> Plant:
-    PLANTS[function.__name__] = function
-    return function
+def plant(
+    *fields: str,
+    given: str = "",
+    kinds: str = "",
+    names: str = "",
+    policies: str = "",
+    traps: tuple[int, ...] = (),
+    words: str = "",
+    predicates: tuple[str, ...] = (),
+) -> Callable[[Patching], Patching]:
+    """Register a leak and its focus: see `Focus`. Several words of one kind are parted by spaces."""
+    split = (tuple(text.split()) for text in (given, kinds, names, policies))
+    focus = Focus(fields, *split, traps, tuple(words.split()), predicates)
+
+    def planting(function: Patching) -> Patching:
+        PLANTS[function.__name__] = Plant(function, focus)
+        return function
+
+    return planting
 
 
 def _seeing_all(view: View) -> View:
     """The same view with every grant, for what reads an index."""
     other = copy.copy(view)
-    other._grants = np.ones_like(view._grants)
+    other._grants = np.full_like(view._grants, EVERYTHING)
     return other
 
 
-@plant
+@plant("dataProducts", "totalCount")
 def count_before_filter(patch: pytest.MonkeyPatch) -> None:
     honest = View.products
 
@@ -58,17 +91,17 @@ def _result(facets: SearchResult, suggestions: SearchResult) -> Any:
     return SimpleNamespace(facets=facets.facets, suggestions=suggestions.suggestions)
 
 
-@plant
+@plant("search", "facets", "buckets")
 def facets_over_all(patch: pytest.MonkeyPatch) -> None:
     _search(patch, lambda seen, all: Found(seen.page, _result(all.result, seen.result)))
 
 
-@plant
+@plant("search", "suggestions", given="text", words=TYPOS)
 def suggestions_over_all(patch: pytest.MonkeyPatch) -> None:
     _search(patch, lambda seen, all: Found(seen.page, _result(seen.result, all.result)))
 
 
-@plant
+@plant("score")
 def scores_with_hidden_statistics(patch: pytest.MonkeyPatch) -> None:
     def mix(seen: Found, all: Found) -> Found:
         scores = {hit.iri: hit.score for hit in all.page.items}
@@ -78,7 +111,7 @@ def scores_with_hidden_statistics(patch: pytest.MonkeyPatch) -> None:
     _search(patch, mix)
 
 
-@plant
+@plant("lineage", "moreUpstream")
 def lineage_counts_hidden_neighbours(patch: pytest.MonkeyPatch) -> None:
     honest = View.lineage
 
@@ -91,7 +124,7 @@ def lineage_counts_hidden_neighbours(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(View, "lineage", lineage)
 
 
-@plant
+@plant("upstreamCount")
 def lineage_counts_hidden_ancestors(patch: pytest.MonkeyPatch) -> None:
     honest = View.lineage
 
@@ -102,7 +135,7 @@ def lineage_counts_hidden_ancestors(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(View, "lineage", lineage)
 
 
-@plant
+@plant(kinds="product")
 def tag_of_the_whole_document(patch: pytest.MonkeyPatch) -> None:
     def etag(self: View, product: str, media_type: str) -> str:
         return f'"{self._digest(self._graph.graph(product))}-{media_type}"'
@@ -110,58 +143,58 @@ def tag_of_the_whole_document(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(View, "etag", etag)
 
 
-@plant
+@plant(kinds="product")
 def hidden_nodes_named_in_rdf(patch: pytest.MonkeyPatch) -> None:
-    def statements(self: View, product: str) -> list[Triple]:
-        return [t for t in self._graph.graph(product) if self._granted(self._registry.by_iri[product], Need.READ)]
+    def statements(self: View, product: str, *coming: Any) -> list[Triple]:
+        return [t for t in self._graph.graph(product) if self._granted(self._registry.by_home[product], Need.READ)]
 
     patch.setattr(View, "statements", statements)
 
 
-@plant
+@plant("revisions", "changes")
 def hidden_nodes_named_in_changes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(View, "_was_visible", lambda *_: True)
 
 
-@plant
+@plant("relations")
 def walks_through_hidden_nodes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Sight, "node", lambda *_: True)
 
 
-@plant
+@plant("owner", "label")
 def labels_by_hidden_majority(patch: pytest.MonkeyPatch) -> None:
     honest = Registry.said_of
 
     def said_of(self: Registry, shared: str, grants: Any) -> Any:
         seen = {(predicate, value) for predicate, value, _ in honest(self, shared, grants)}
-        return [said for said in honest(self, shared, np.ones_like(grants)) if said[:2] in seen]
+        return [said for said in honest(self, shared, np.full_like(grants, EVERYTHING)) if said[:2] in seen]
 
     patch.setattr(Registry, "said_of", said_of)
 
 
-@plant
+@plant("domains")
 def domains_of_hidden_products(patch: pytest.MonkeyPatch) -> None:
     honest = Registry.listed
-    patch.setattr(Registry, "listed", lambda self, role, grants: honest(self, role, np.ones_like(grants)))
+    patch.setattr(Registry, "listed", lambda self, role, grants: honest(self, role, np.full_like(grants, EVERYTHING)))
 
 
-@plant
+@plant("columns", "name", names="public anonymous internal nobody", traps=(15, 12))
 def masked_columns_shown(patch: pytest.MonkeyPatch) -> None:
     honest = Registry.node_need
-    patch.setattr(Registry, "node_need", lambda self, product, iri: min(honest(self, product, iri), Need.READ))
+    patch.setattr(Registry, "node_need", lambda self, product, iri: honest(self, product, iri) & Need.READ)
 
 
-@plant
+@plant(kinds="product")
 def tombstones_for_all(patch: pytest.MonkeyPatch) -> None:
     def raise_if_retired(self: View, iri: str) -> None:
-        product = self._registry.by_iri.get(iri)
+        product = self._registry.by_home.get(iri)
         if product is not None and product.retired:
             raise Retired("it was retired", iri=iri)
 
     patch.setattr(View, "raise_if_retired", raise_if_retired)
 
 
-@plant
+@plant(kinds="product")
 def forbidden_where_there_is_something(patch: pytest.MonkeyPatch) -> None:
     honest = Products._find
 
@@ -172,19 +205,13 @@ def forbidden_where_there_is_something(patch: pytest.MonkeyPatch) -> None:
             product = view._registry.by_key.get(key)
             if product is None or product.retired:
                 raise
-            (decision,) = view._decide([(view_action(), view.facts(product))])
+            (decision,) = view._decide([(Action.DISCOVER, view.facts(product))])
             raise Forbidden("not for you", decision) from error
 
     patch.setattr(Products, "_find", find)
 
 
-def view_action() -> Any:
-    from fairmesh.catalog.model import Action
-
-    return Action.DISCOVER
-
-
-@plant
+@plant(kinds="validate register", names="people sales")
 def rules_told_of_hidden_nodes(patch: pytest.MonkeyPatch) -> None:
     def background(self: View, references: Any) -> list[Triple]:
         found = (t for iri in references for t, _ in self._graph.match(iri))
@@ -193,4 +220,172 @@ def rules_told_of_hidden_nodes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(View, "background", background)
 
 
-NAMED: Mapping[str, Plant] = PLANTS
+# -- hidden fields ----------------------------------------------------------------------------------------------------
+
+_ALL_FIELDS = sum(FIELDS.values())
+HIDDEN = (DCT + "description", DCT + "subject", DCAT + "keyword", DPROD + "purpose")
+
+
+def _seeing_fields(view: View) -> View:
+    """The same view, with nothing hidden but what belongs to no field."""
+    other = copy.copy(view)
+    other._grants = np.where(view._grants > 0, view._grants | _ALL_FIELDS, view._grants)
+    sight = Sight(other._registry, other._grants, other._graph.match)
+    other._granted, other._node_visible, other._triple_visible = sight.granted, sight.node, sight.triple
+    other._read, other._heads = {}, {}
+    return other
+
+
+def _search_fields(patch: pytest.MonkeyPatch, mix: Callable[[Found, Found], Found]) -> None:
+    honest = View.search
+
+    def search(self: View, *args: Any, **kwargs: Any) -> Found:
+        return mix(honest(self, *args, **kwargs), honest(_seeing_fields(self), *args, **kwargs))
+
+    patch.setattr(View, "search", search)
+
+
+@plant("search", "totalCount", given="text", policies="fields", words="everything kept testing payroll")
+def hidden_fields_searched(patch: pytest.MonkeyPatch) -> None:
+    _search_fields(patch, lambda seen, all: Found(all.page, _result(seen.result, seen.result)))
+
+
+@plant("search", "facets", "buckets", policies="fields")
+def hidden_fields_as_facets(patch: pytest.MonkeyPatch) -> None:
+    _search_fields(patch, lambda seen, all: Found(seen.page, _result(all.result, seen.result)))
+
+
+@plant(
+    "dataProducts",
+    "totalCount",
+    given="filter property",
+    policies="fields",
+    predicates=HIDDEN,
+    words="everything testing row",
+)
+def hidden_fields_filtered_by(patch: pytest.MonkeyPatch) -> None:
+    honest = View._filtered
+
+    def filtered(self: View, filter: Any) -> Any:
+        return honest(_seeing_fields(self), filter)
+
+    patch.setattr(View, "_filtered", filtered)
+
+
+@plant("label", kinds="node product", policies="fields links")
+def what_hidden_fields_lead_to(patch: pytest.MonkeyPatch) -> None:
+    honest = Registry.node_need
+    patch.setattr(Registry, "node_need", lambda self, product, iri: honest(self, product, iri) & ~_ALL_FIELDS)
+
+
+@plant("dataProducts", "description", names="public internal nobody")
+def descriptions_of_what_may_be_discovered(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(registry, "DISCOVER_PREDICATES", registry.DISCOVER_PREDICATES | {DCT + "description"})
+
+
+@plant("search", "totalCount", given="text", names="public internal nobody", words="everything testing lowest")
+def discoverable_products_searched_whole(patch: pytest.MonkeyPatch) -> None:
+    honest = View.search
+
+    def search(self: View, *args: Any, **kwargs: Any) -> Found:
+        other = copy.copy(self)
+        other._grants = np.where(self._grants > 0, self._grants | Need.READ, self._grants)
+        return honest(other, *args, **kwargs)
+
+    patch.setattr(View, "search", search)
+
+
+# -- what is kept between requests ------------------------------------------------------------------------------------
+
+
+@plant(kinds="query read")
+def scopes_kept_for_all_subjects(patch: pytest.MonkeyPatch) -> None:
+    honest = Access.scope
+    kept: dict[object, Scope] = {}
+
+    def scope(self: Access, subject: Any, keys: Any, **kwargs: Any) -> Scope:
+        place = (self.policy_digest, tuple(keys))
+        if place not in kept:
+            kept[place] = honest(self, subject, keys, **kwargs)
+        return kept[place]
+
+    patch.setattr(Access, "scope", scope)
+
+
+@plant(kinds="query query read")
+def answers_kept_for_all_subjects(patch: pytest.MonkeyPatch) -> None:
+    honest = Engine.run
+    kept: dict[str, Any] = {}
+
+    def run(self: Engine, subject: Any, request: Any, **kwargs: Any) -> Any:
+        place = f"{id(self)} {request.query} {request.variables}"
+        if place not in kept:
+            kept[place] = honest(self, subject, request, **kwargs)
+        return kept[place]
+
+    patch.setattr(Engine, "run", run)
+
+
+# -- cursors, counts, the past, writes --------------------------------------------------------------------------------
+
+
+@plant("search", "cursor")
+def cursors_that_count_hidden_hits(patch: pytest.MonkeyPatch) -> None:
+    def mix(seen: Found, all: Found) -> Found:
+        places = {hit.iri: place for place, hit in enumerate(all.page.items)}
+        cursors = (
+            f"{cursor}.{places.get(hit.iri)}" for cursor, hit in zip(seen.page.cursors, seen.page.items, strict=True)
+        )
+        return Found(replace(seen.page, cursors=tuple(cursors)), seen.result)
+
+    _search(patch, mix)
+
+
+@plant("dataProducts", "hasNextPage")
+def pages_that_know_of_hidden_products(patch: pytest.MonkeyPatch) -> None:
+    honest = View.products
+
+    def products(self: View, *args: Any, **kwargs: Any) -> Any:
+        page = honest(self, *args, **kwargs)
+        return replace(page, has_next=len(page.items) < len(list(self._registry.live())))
+
+    patch.setattr(View, "products", products)
+
+
+@plant("relationSummary", "count")
+def relations_counted_before_filter(patch: pytest.MonkeyPatch) -> None:
+    honest = View.relation_summary
+
+    def relation_summary(self: View, iri: str, direction: Any) -> Any:
+        other = copy.copy(self)
+        other._granted, other._node_visible = (lambda *_: True), (lambda *_: True)
+        counts = {(c.predicate, c.direction): c.count for c in honest(other, iri, direction)}
+        return tuple(replace(c, count=counts[c.predicate, c.direction]) for c in honest(self, iri, direction))
+
+    patch.setattr(View, "relation_summary", relation_summary)
+
+
+@plant("revisions", "number")
+def revisions_by_the_policy_of_their_time(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(View, "_granted_then", lambda self, keys: dict.fromkeys(keys, EVERYTHING))
+
+
+@plant("conformance", policies="fields links")
+def rules_judge_what_is_hidden(patch: pytest.MonkeyPatch) -> None:
+    honest = View.statements
+    patch.setattr(View, "statements", lambda self, *product: honest(_seeing_fields(self), *product))
+
+
+@plant(kinds="validate register", names="people sales")
+def submissions_compared_with_hidden_nodes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(View, "exists", lambda self, iri: iri in self._registry.by_home or bool(self.types(iri)))
+
+
+@plant(kinds="retire", names="people sales")
+def hidden_readers_keep_a_product(patch: pytest.MonkeyPatch) -> None:
+    honest = Catalog._retirable
+
+    def retirable(self: Catalog, view: View, iri: str) -> Any:
+        return honest(self, view, iri)[0] or honest(self, _seeing_all(view), iri)[0], honest(self, view, iri)[1]
+
+    patch.setattr(Catalog, "_retirable", retirable)

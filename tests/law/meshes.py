@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import meshes
@@ -20,15 +19,26 @@ from hypothesis import strategies as st
 from meshes import CHANNEL, NOW, History, parsed, register_entry, rules
 from samples import BASE, product
 
-from fairmesh.catalog.access import Access, PolicySet
+from fairmesh.catalog.access import Access
 from fairmesh.catalog.catalog import Catalog
-from fairmesh.catalog.document import SHARED, ProductDocument, read
+from fairmesh.catalog.document import (
+    CSVW,
+    DCAT,
+    DISCOVER_PREDICATES,
+    DPROD,
+    SENSITIVITY,
+    SHARED,
+    ProductDocument,
+    read,
+)
 from fairmesh.catalog.governance import Validator
 from fairmesh.catalog.model import (
     ANONYMOUS,
     CLASSIFICATION,
     CLASSIFICATIONS,
+    FIELDS,
     FM,
+    AccessKey,
     Draft,
     Entry,
     EntryKind,
@@ -39,11 +49,11 @@ from fairmesh.catalog.model import (
 )
 from fairmesh.catalog.projection import remember
 from fairmesh.catalog.rdf import GENID, NamedNode, Triple, canonical, load, parse
+from law.policies import EMBARGO, POOL
 
 PART_OF = "http://purl.org/dc/terms/isPartOf"
 KEYS = ("ops.a", "people.b", "people.c", "sales.d", "sales.e", "web.f")
-TITLES = ("Pay of people", "Orders", "Customer orders", "Payroll ledger", "Store visits")
-EMBARGO = "embargo"
+TITLES = ("Pay of people", "Orders", "Customer orders", "Payroll ledger", "Store visits", "Warehouse", "Returns")
 
 SUBJECTS: Mapping[str, Subject] = {
     "anonymous": ANONYMOUS,
@@ -54,31 +64,6 @@ SUBJECTS: Mapping[str, Subject] = {
     "member": Subject("member", "service", ("analyst",), teams=("people",), clearance="public"),
 }
 """Those for whom something is hidden: stewards and auditors see all."""
-
-_WHOLE_OR_NOT = dict.fromkeys(SUBJECTS, ("public", "internal", "restricted")) | {
-    "anonymous": CLASSIFICATIONS,
-    "confidential": CLASSIFICATIONS,
-}
-"""The classifications under which a product is wholly visible to a subject or wholly hidden from it."""
-
-EMBARGO_POLICY = f"""package fairmesh.org.embargo
-
-deny contains {{"id": id, "reason": "embargo"}} if {{
-	some id, r in input.resources
-	"{EMBARGO}" in r.tags
-	not r.domain in input.subject.domains
-}}
-"""
-
-
-def write_policies(folder: Path) -> Path:
-    """The policies that ship and one of an organisation, which hides products by their tag."""
-    for path, body in PolicySet.load().files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(body)
-    (folder / "embargo.rego").write_text(EMBARGO_POLICY)
-    return folder
-
 
 # -- what is drawn ----------------------------------------------------------------------------------------------------
 
@@ -119,6 +104,13 @@ TRAPS = (
     "<{k}> dprod:inputPort <{k}/in> . <{k}/in> a dcat:DataService ; dcat:servesDataset <{o}/data> .",
     "<{k}> fm:tag '" + EMBARGO + "' .",
     "<{k}> fm:tag '{o}' . <{k}> dct:contributor <team/people> .",
+    "<{k}> dcat:keyword 'Visits of {k}' , 'payroll' ; dcat:theme <term/{d}> ; dcat:landingPage "
+    "<https://www.example/{k}> . <term/{d}> a skos:Concept ; skos:prefLabel 'Theme of {k}' .",
+    "<{k}> dcat:contactPoint <{k}/desk> , <contact/{d}> . <{k}/desk> a foaf:Agent ; foaf:name 'Desk of {k}' ; "
+    "foaf:homepage <{o}/desk> . <contact/{d}> a foaf:Agent ; foaf:name 'Counter of {d}' .",
+    "<{k}> dct:relation <{o}/desk> , <{k}/note> ; dct:subject <{k}/note> . <{k}/note> dct:title 'Visits note' ; "
+    "dct:relation <{k}/data> , <{k}/note/more> . <{k}/note/more> dct:title 'Ledger of {k}' .",
+    "<{k}/data/schema> csvw:primaryKey 'id,pay' . <{k}> dct:publisher <team/{d}> .",
     "<{k}> dct:issued '2025-02-03'^^xsd:date ; dct:extent 7 , 1.5e0 , true , '2025-02-03T04:05:06Z'^^xsd:dateTime .",
 )  # fmt: skip
 
@@ -157,32 +149,81 @@ Event = Doc | str
 """What is registered, or the key that is retired."""
 
 
-def docs(words: Sequence[str]) -> st.SearchStrategy[Doc]:
+@dataclass(frozen=True)
+class Case:
+    """A mesh with this history, and a subject who reads it under a policy of the pool. `late`: half a year later."""
+
+    name: str
+    policy: str
+    late: bool
+    history: tuple[Event, ...]
+
+    def __str__(self) -> str:
+        when = "later, " if self.late else ""
+        return "\n".join(
+            [f"{when}under the policy {self.policy!r}, hidden from {self.name!r}:", *map(str, self.history)]
+        )
+
+
+def docs(words: Sequence[str] = CLASSIFICATIONS, traps: Sequence[int] = ()) -> st.SearchStrategy[Doc]:
+    """Documents. Each of `traps` is as likely as all others together."""
     keys = st.sampled_from(KEYS)
+    trap = st.integers(0, len(TRAPS) - 1)
     return st.builds(
         Doc, keys, st.sampled_from(words), st.lists(keys, max_size=2, unique=True).map(tuple),
         st.none() | st.sampled_from(CLASSIFICATIONS),
-        st.lists(st.tuples(st.integers(0, len(TRAPS) - 1), keys), max_size=6, unique=True).map(tuple),
+        st.lists(st.tuples(trap | st.sampled_from(traps) if traps else trap, keys), max_size=5, unique=True).map(tuple),
         st.sampled_from(TITLES), st.sampled_from(["build", "consume"]),
         st.sampled_from(["people", "ops"]), st.none() | st.sampled_from(["customer", "amount"]), st.booleans(),
     )  # fmt: skip
 
 
 @st.composite
-def histories(draw: st.DrawFn, name: str) -> list[Event]:
-    """What happened in a mesh that `name` reads: a chain visible - hidden - visible, in any order of registration,
-    and whatever else, hidden or not, before and after."""
-    one = docs(_WHOLE_OR_NOT[name])
-    events: list[Event] = draw(st.lists(one, max_size=3))
-    first, middle, last = draw(st.permutations(KEYS))[:3]
+def cases(
+    draw: st.DrawFn, names: Sequence[str] = (*SUBJECTS, "people", "sales"), policies: Sequence[str] = tuple(POOL),
+    traps: Sequence[int] = (),
+) -> Case:  # fmt: skip
+    """Meshes in which there is always: a chain visible - hidden - visible of lineage, relations and shared terms, whose
+    hidden link owns names that the visible ones use; a visible product that was hidden once; one that those who signed
+    in may only discover; a hidden one that was retired. In any order of registration, and whatever else before and
+    after."""
+    name, policy = draw(st.sampled_from(names)), draw(st.sampled_from(policies))
+    one = docs(traps=traps)
+    foreign = [key for key in KEYS if key.split(".")[0] not in SUBJECTS[name].domains]
+    middle, aside, gone = draw(st.permutations(foreign))[:3]
+    first, last = draw(st.permutations([key for key in KEYS if key not in (middle, aside, gone)]))[:2]
+
+    def shown(doc: Doc, key: str, sources: tuple[str, ...]) -> Doc:
+        traps = tuple(trap for trap in doc.traps if EMBARGO not in TRAPS[trap[0]])
+        return replace(
+            doc, key=key, classification="public", status="consume", term="customer", sources=sources, traps=traps
+        )
+
+    def hidden(doc: Doc, key: str, word: str) -> Doc:
+        return replace(doc, key=key, classification=word, owner="ops", term="customer")
+
+    def placed(event: Event) -> Event | None:
+        """The event, if it leaves what there is always as it is."""
+        if isinstance(event, str):
+            return None if event in (first, middle, last, aside) else event
+        if event.key in (first, last):
+            return shown(event, event.key, () if event.key == first else (middle,))
+        if event.key in (middle, gone):
+            return hidden(replace(event, sources=(first,)), event.key, "restricted")
+        return hidden(event, aside, "confidential") if event.key == aside else event
+
     chain = [
-        replace(draw(one), key=first, classification="public"),
-        replace(draw(one), key=middle, classification="restricted", sources=(first,)),
-        replace(draw(one), key=last, classification="public", sources=(middle,)),
+        replace(shown(draw(one), first, ()), owner="ops", calls=True),
+        replace(hidden(draw(one), middle, "restricted"), sources=(first,), calls=False),
+        shown(draw(one), last, (middle,)),
     ]
-    events += draw(st.permutations(chain))
-    events += draw(st.lists(one | st.sampled_from([*KEYS, middle, middle]), max_size=4))
-    return events
+    chain[1] = replace(chain[1], traps=(*chain[1].traps, (0, first)))
+    chain[2] = replace(chain[2], traps=(*chain[2].traps, (0, middle)))
+    always = [*chain, hidden(draw(one), aside, "confidential"), hidden(draw(one), gone, "restricted")]
+    past = hidden(draw(one), draw(st.sampled_from([first, last])), "restricted")
+    events: list[Event | None] = [*draw(st.lists(one, max_size=1)), past, *draw(st.permutations(always))]
+    events += [placed(event) for event in draw(st.lists(one | st.sampled_from(KEYS), max_size=2))]
+    return Case(name, policy, draw(st.booleans()), (*filter(None, events), gone))
 
 
 def entries_of(history: Sequence[Event]) -> list[Entry]:
@@ -254,8 +295,10 @@ class Mesh(meshes.Mesh):
 
     retire = Catalog.retire  # type: ignore[assignment]
 
-    def __init__(self, access: Access, entries: Iterable[Entry], validator: Validator) -> None:
+    def __init__(self, access: Access, entries: Iterable[Entry], validator: Validator, *, late: bool = False) -> None:
         super().__init__(access)
+        now = NOW + timedelta(days=200) if late else NOW
+        self.clock = lambda: now
         self.journal = _Journal()  # type: ignore[assignment]
         for entry in entries:
             self.add(entry)
@@ -269,6 +312,10 @@ class Mesh(meshes.Mesh):
         """All there ever was."""
         return [entry.draft.document for entry in self.journal.all]  # type: ignore[attr-defined]
 
+    def decide_by(self, access: Access) -> None:
+        """Put another policy in force."""
+        self.policies = meshes.Standing(access)
+
 
 @functools.cache
 def _threads() -> ThreadPoolExecutor:
@@ -278,48 +325,92 @@ def _threads() -> ThreadPoolExecutor:
 # -- without what is hidden -------------------------------------------------------------------------------------------
 
 
-def without(mesh: meshes.Mesh, entries: Sequence[Entry], subject: Subject) -> list[Entry]:
-    """The entries of a mesh that never had what the subject may not see."""
-    return list(_Reduction(mesh, entries, subject).entries())
+def grants_of(mesh: meshes.Mesh, subject: Subject, keys: Sequence[AccessKey]) -> list[int]:
+    """What today's policy grants the subject on products with these facts."""
+    found: list[int] = mesh.access.scope(subject, keys, channel=CHANNEL, now=mesh.clock()).grants.tolist()
+    return found
+
+
+def without(mesh: meshes.Mesh, entries: Sequence[Entry], subject: Subject, reads: Collection[str] = ()) -> list[Entry]:
+    """The entries of a mesh that never had what the subject may not see: hidden products; all but the heading of
+    products that may only be discovered; past revisions that are hidden by today's policy; hidden fields; classified
+    columns and what hangs below them; and every statement that names a hidden node.
+
+    What the policy decides by stays what it was: the classification of a product that lost its datasets, and the
+    statements that the policy `reads`.
+    """
+    return sorted(_Reduction(mesh, entries, subject, reads).entries(), key=lambda entry: entry.seq)
 
 
 class _Reduction:
-    def __init__(self, mesh: meshes.Mesh, entries: Sequence[Entry], subject: Subject) -> None:
-        self.mesh, self.all, self.subject = mesh, entries, subject
-        grants = mesh.access.scope(subject, mesh.registry.keys, channel=CHANNEL, now=NOW).grants
+    def __init__(self, mesh: meshes.Mesh, entries: Sequence[Entry], subject: Subject, reads: Collection[str]) -> None:
+        self.mesh, self.subject, self.reads = mesh, subject, reads
+        self.all: dict[str, list[Entry]] = {}
+        for entry in entries:
+            self.all.setdefault(entry.draft.product, []).append(entry)
+        grants = grants_of(mesh, subject, mesh.registry.keys)
         self.rows = {p.iri: grants[p.key_id] for p in mesh.registry.slots}
-        assert all(row[Need.DISCOVER] == row[Need.READ] for row in self.rows.values()), "a product is seen in part"
         self.retired = {p.iri for p in mesh.registry.slots if p.retired}
-        newest = {e.draft.product: e.draft.document for e in entries}
-        self.masked = {iri: masked(load(newest[iri]), iri, row) for iri, row in self.rows.items()}
+        newest = {iri: load(mine[-1].draft.document) for iri, mine in self.all.items()}
+        self.gone = {iri: gone(said, iri, self.rows[iri]) for iri, said in newest.items()}
+        self.named = {iri: _named(said, iri, self.rows[iri]) - self.gone[iri] for iri, said in newest.items()}
 
     def entries(self) -> Iterator[Entry]:
-        shown: dict[str, Any] = {}
-        for entry in self.all:
-            iri = entry.draft.product
-            if not self.rows[iri][Need.READ]:
-                continue
+        for iri, mine in self.all.items():
+            row = self.rows[iri]
+            if row & Need.READ == Need.READ:
+                yield from self._past(mine)
+            elif row & Need.DISCOVER:
+                last = max(n for n, entry in enumerate(mine) if entry.draft.kind is EntryKind.REGISTER)
+                yield self._heading(mine[last])
+                yield from mine[last + 1 :]
+
+    def _past(self, mine: Sequence[Entry]) -> Iterator[Entry]:
+        """The revisions that today's policy shows, by the facts of their time."""
+        row = 0
+        for entry in mine:
             if entry.draft.kind is EntryKind.REGISTER:
-                shown[iri] = self._row_then(entry)
-            if shown[iri][Need.READ]:
-                yield self._reduced(entry, shown[iri])
+                key = remember(entry).access
+                assert key is not None
+                (row,) = grants_of(self.mesh, self.subject, [key])
+            if row & Need.READ == Need.READ:
+                yield self._open(entry, row)
 
-    def _row_then(self, entry: Entry) -> Any:
-        """What today's policy grants on a product with the facts of that time."""
-        key = remember(entry).access
-        assert key is not None
-        return self.mesh.access.scope(self.subject, [key], channel=CHANNEL, now=NOW).grants[0]
+    def _open(self, entry: Entry, row: int) -> Entry:
+        """What is left of a revision for a reader: what was shown then and is shown now."""
+        iri, said = entry.draft.product, load(entry.draft.document)
+        now = self.rows[iri]
+        hidden = self.gone[iri] | gone(said, iri, row) | gone(said, iri, now)
+        names = {t.object.value for t in said if t.predicate.value == CSVW + "name" and t.subject.value in hidden}
+        kept = [
+            t for t in said
+            if t.subject.value not in hidden and not self._names(t, hidden)
+            and not (t.subject.value == iri and ~(row & now) & FIELDS.get(t.predicate.value, 0))
+            and not (t.predicate.value == CSVW + "primaryKey" and names & set(t.object.value.split(",")))
+        ]  # fmt: skip
+        return _with(entry, kept + self._decided_by(said, iri))
 
-    def _reduced(self, entry: Entry, row: Any) -> Entry:
-        iri, triples = entry.draft.product, load(entry.draft.document)
-        gone = self.masked[iri] | masked(triples, iri, row) | masked(triples, iri, self.rows[iri])
-        kept = canonical(
-            t for t in triples
-            if t.subject.value not in gone and not (
-                isinstance(t.object, NamedNode) and (t.object.value in gone or self._hidden(t.object.value))
-            )
-        )  # fmt: skip
-        return replace(entry, draft=replace(entry.draft, document=kept, submitted=kept))
+    def _heading(self, entry: Entry) -> Entry:
+        """What is left of a product for a reader who may discover it only."""
+        iri, said = entry.draft.product, load(entry.draft.document)
+        heading = [
+            t for t in said
+            if t.subject.value == iri and t.predicate.value in DISCOVER_PREDICATES
+            and not ~self.rows[iri] & FIELDS.get(t.predicate.value, 0)
+        ]  # fmt: skip
+        kept = [
+            t for t in [*heading, *(t for t in said if t.subject.value in self.named[iri])]
+            if not self._names(t, self.gone[iri])
+        ]  # fmt: skip
+        word = self.mesh.registry.keys[self.mesh.registry.by_home[iri].key_id].classification
+        kept.append(Triple(NamedNode(iri), NamedNode(SENSITIVITY), NamedNode(CLASSIFICATION + word)))
+        return _with(entry, kept + self._decided_by(said, iri))
+
+    def _decided_by(self, said: Sequence[Triple], iri: str) -> list[Triple]:
+        return [t for t in said if t.subject.value == iri and t.predicate.value in self.reads]
+
+    def _names(self, t: Triple, hidden: Collection[str]) -> bool:
+        return isinstance(t.object, NamedNode) and (t.object.value in hidden or self._hidden(t.object.value))
 
     def _hidden(self, iri: str) -> bool:
         """Whether the node belongs to something the subject may not see. What was retired or never there, nobody may:
@@ -329,15 +420,61 @@ class _Reduction:
         holder = BASE + iri[len(BASE) :].split("/")[0]
         if holder not in self.rows or holder in self.retired:
             return False
-        return not self.rows[holder][Need.READ] or iri in self.masked[holder]
+        need = Need.DISCOVER if iri == holder or iri in self.named[holder] else Need.READ
+        return self.rows[holder] & need != need or iri in self.gone[holder]
 
 
-def masked(triples: Sequence[Triple], iri: str, row: Any) -> set[str]:
+def _with(entry: Entry, triples: Iterable[Triple]) -> Entry:
+    """The same entry of a smaller document. There is no text of it: findings give no lines when a part is hidden."""
+    document = canonical(triples)
+    text = entry.draft.submitted if document == entry.draft.document else b""
+    return replace(entry, draft=replace(entry.draft, document=document, submitted=text))
+
+
+def _named(triples: Sequence[Triple], iri: str, row: int) -> set[str]:
+    """The nodes that the heading of a product names: its domain, owner and, unless they are hidden, contacts."""
+    heading = (DPROD + "domain", DPROD + "dataProductOwner", DCAT + "contactPoint")
+    return {
+        t.object.value for t in triples
+        if t.subject.value == iri and t.predicate.value in heading and isinstance(t.object, NamedNode)
+        and not ~row & FIELDS.get(t.predicate.value, 0)
+    }  # fmt: skip
+
+
+def gone(triples: Sequence[Triple], iri: str, row: int) -> set[str]:
+    """The nodes of a document that a reader with these grants may not see, beside the document as a whole."""
+    return masked(triples, iri, row) | _only_by_fields(triples, iri, row)
+
+
+def _only_by_fields(triples: Sequence[Triple], iri: str, row: int) -> set[str]:
+    """What a hidden field leads to, unless the product leads there by something that can never be hidden."""
+    links: dict[str, set[str]] = {}
+    starts: set[str] = set()
+    for t in triples:
+        if isinstance(t.object, NamedNode):
+            bit = FIELDS.get(t.predicate.value, 0) if t.subject.value == iri else 0
+            if not bit:
+                links.setdefault(t.subject.value, set()).add(t.object.value)
+            elif ~row & bit:
+                starts.add(t.object.value)
+    plain = _reached({iri}, links)
+    return _reached(starts, links) - plain
+
+
+def _reached(found: set[str], links: Mapping[str, set[str]]) -> set[str]:
+    size = -1
+    while size < len(found):
+        size = len(found)
+        found = found.union(*(links.get(node, ()) for node in found))
+    return found
+
+
+def masked(triples: Sequence[Triple], iri: str, row: int) -> set[str]:
     """Columns with a word above what is granted, what is part of them, and what hangs below them."""
     found = {
         t.subject.value for t in triples
         if t.predicate.value == FM + "classification"
-        and not row[column_need(t.object.value.removeprefix(CLASSIFICATION))]
+        and ~row & column_need(t.object.value.removeprefix(CLASSIFICATION))
     }  # fmt: skip
     size = -1
     while size < len(found):
@@ -357,7 +494,7 @@ def masked(triples: Sequence[Triple], iri: str, row: Any) -> set[str]:
 class Pair:
     """A mesh, and the same without what the subject may not see."""
 
-    history: tuple[Event, ...]
+    case: Case
     whole: Mesh
     less: Mesh
 
@@ -367,7 +504,8 @@ class Pair:
         return self.whole.documents() != self.less.documents()
 
 
-def make_pair(access: Access, validator: Validator, history: Sequence[Event], subject: Subject) -> Pair:
-    entries = entries_of(history)
-    whole = Mesh(access, entries, validator)
-    return Pair(tuple(history), whole, Mesh(access, without(whole, entries, subject), validator))
+def make_pair(access: Access, validator: Validator, case: Case) -> Pair:
+    entries = entries_of(case.history)
+    whole = Mesh(access, entries, validator, late=case.late)
+    less = without(whole, entries, SUBJECTS[case.name], POOL[case.policy].reads)
+    return Pair(case, whole, Mesh(access, less, validator, late=case.late))

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
-import httpx
 from graphql import (
     REMOVE,
     ArgumentNode,
@@ -27,6 +27,7 @@ from graphql import (
     print_ast,
     visit,
 )
+from samples import DOMAINS, STEWARD, producer
 
 from fairmesh.api.app import create_app
 from fairmesh.api.auth import Tokens
@@ -36,6 +37,11 @@ from law.meshes import SUBJECTS, Mesh, Pair
 
 VOLATILE = frozenset({b"date"})
 """Headers that may differ. Servers set a Date; nothing else of an answer depends on when or where it was made."""
+
+BYSTANDER = "bystander"
+"""The name of one from whom nothing is hidden."""
+WRITER = "writer"
+"""The name of one who may change every product."""
 
 STORED = re.compile(rb'"change":"(updated|unchanged)"')
 """Whether a document is what is stored, to the letter, is for those to know who may update the product: they learn from
@@ -67,38 +73,57 @@ class _Stage:
 class Side:
     """One application and the mesh it serves at the moment."""
 
-    def __init__(self, settings: Settings, tokens: Tokens, runner: asyncio.Runner) -> None:
+    def __init__(self, settings: Settings, tokens: Tokens, loop: asyncio.AbstractEventLoop) -> None:
         self._stage = _Stage()
-        self._runner = runner
-        self.app = create_app(self._stage, settings, tokens)  # type: ignore[arg-type]
-        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-        self._client = httpx.AsyncClient(transport=transport, base_url="http://service")
+        self._loop = loop
+        self._app = create_app(self._stage, settings, tokens)  # type: ignore[arg-type]
 
     def show(self, mesh: Mesh) -> None:
         self._stage.mesh = mesh
 
     def ask(self, request: Request, authorization: str | None) -> Answer:
         headers = [*request.headers, *([("authorization", authorization)] if authorization else [])]
-        return self._runner.run(self._ask(request, headers))
-
-    async def _ask(self, request: Request, headers: list[tuple[str, str]]) -> Answer:
-        found = await self._client.request(request.method, request.path, headers=headers, content=request.body)
-        body, words = STORED.subn(b'"change":"stored"', found.content)
+        status, sent, body = self._loop.run_until_complete(_call(self._app, request, headers))
+        body, words = STORED.subn(b'"change":"stored"', body)
         left_out = VOLATILE | {b"content-length"} if words else VOLATILE
-        kept = tuple((name, value) for name, value in found.headers.raw if name.lower() not in left_out)
-        return Answer(found.status_code, kept, body)
+        kept = tuple((name, value) for name, value in sent if name.lower() not in left_out)
+        return Answer(status, kept, body)
+
+
+async def _call(app: Any, request: Request, headers: list[tuple[str, str]]) -> tuple[int, list[Any], bytes]:
+    """One request as an ASGI server would hand it on: status, headers and body of what the application sends."""
+    path, _, query = request.path.partition("?")
+    raw = quote(path.partition("#")[0], safe="/%:@!$&'()*+,;=")
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": request.method, "scheme": "http",
+        "path": unquote(raw), "raw_path": raw.encode(), "query_string": quote(query, safe="=&%").encode(),
+        "root_path": "", "server": ("service", 80), "client": ("127.0.0.1", 1),
+        "headers": [(b"host", b"service"), *((n.encode(), v.encode("latin-1", "replace")) for n, v in headers)],
+    }  # fmt: skip
+    coming = [{"type": "http.request", "body": request.body, "more_body": False}]
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return coming.pop() if coming else {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return sent[0]["status"], list(sent[0]["headers"]), b"".join(message.get("body", b"") for message in sent[1:])
 
 
 class Court:
     """Shows both meshes of a pair the same requests."""
 
-    def __init__(self, folder: Path, runner: asyncio.Runner) -> None:
+    def __init__(self, folder: Path, loop: asyncio.AbstractEventLoop) -> None:
         settings = Settings.read({"data": folder, "workers": 1}, environment={})
         self._tokens = Tokens.open(folder)
         self._known = {
-            n: None if s.kind == "anonymous" else f"Bearer {self._tokens.create(s)}" for n, s in SUBJECTS.items()
+            n: None if s.kind == "anonymous" else f"Bearer {self._tokens.create(s)}"
+            for n, s in {**SUBJECTS, BYSTANDER: STEWARD, WRITER: producer(*DOMAINS)}.items()
         }
-        self.whole, self.less = (Side(settings, self._tokens, runner) for _ in range(2))
+        self.whole, self.less = (Side(settings, self._tokens, loop) for _ in range(2))
 
     def close(self) -> None:
         self._tokens.close()
@@ -109,7 +134,12 @@ class Court:
 
     def answers(self, request: Request, name: str) -> tuple[Answer, Answer]:
         """Of the whole mesh and of the other."""
-        return self.whole.ask(request, self._known[name]), self.less.ask(request, self._known[name])
+        known = self.authorization(name)
+        return self.whole.ask(request, known), self.less.ask(request, known)
+
+    def authorization(self, name: str) -> str | None:
+        """The header that stands for a subject."""
+        return self._known[name]
 
     def schema(self) -> GraphQLSchema:
         """The schema as the service publishes it."""
@@ -122,12 +152,14 @@ class Court:
 @contextmanager
 def open_court(folder: Path) -> Iterator[Court]:
     """`folder` holds the tokens."""
-    with asyncio.Runner() as runner:
-        made = Court(folder, runner)
-        try:
-            yield made
-        finally:
-            made.close()
+    loop = asyncio.new_event_loop()
+    made = Court(folder, loop)
+    try:
+        yield made
+    finally:
+        made.close()
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
 
 
 def shrunk(request: Request) -> Iterator[Request]:

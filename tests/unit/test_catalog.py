@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from samples import ANALYST, BASE, STEWARD, producer, product, register
@@ -198,7 +201,7 @@ def test_confidential_products_are_found_but_not_read(catalog: Catalog) -> None:
         assert view.datasets(info.iri, None) == ()
         assert view.label(info.iri) == "Reviews"
         assert view.description(info.iri) is None
-        assert view.party(BASE + "team/people").label == "People team"
+        assert view.label(BASE + "team/people") == "People team"
         assert view.revisions(info.iri, PageRequest()).total == 0
 
 
@@ -407,3 +410,67 @@ def test_one_process_and_one_base_to_a_directory(settings: Settings, catalog: Ca
     with pytest.raises(ConfigError, match="iri_base"):
         Catalog.open(other)
     assert Catalog.open(settings).close() is None
+
+
+OUTSIDE = "https://elsewhere.example/figures"
+
+
+def outside(key: str, **facts: Any) -> bytes:
+    """A product whose IRI lies outside the mesh."""
+    return product(key, **facts).replace(f"<{key}".encode(), f"<{OUTSIDE}".encode())
+
+
+def test_whether_an_outside_iri_is_taken_by_a_hidden_product_does_not_show(catalog: Catalog) -> None:
+    (free,) = register(catalog, outside("web.figures", title="Visits"), subject=producer("web"))
+    assert (free.change, free.product) == ("created", OUTSIDE)
+    catalog.retire(producer("web"), OUTSIDE, channel="http")
+    register(catalog, outside("people.figures", title="Salaries", classification="restricted"))
+    (taken,) = register(catalog, outside("sales.figures", title="Orders"), subject=producer("sales"))
+    assert (taken.change, taken.revision, taken.changes) == (free.change, free.revision, taken.changes)
+    for subject, titles in (
+        (producer("sales"), {"sales.figures": "Orders"}),
+        (producer("people"), {"people.figures": "Salaries", "sales.figures": "Orders"}),
+    ):
+        with catalog.view(subject, channel="http") as view:
+            assert {key: view.product(key=key) is not None for key in ("people.figures", "sales.figures")} == {
+                "people.figures": "people.figures" in titles, "sales.figures": True
+            }  # fmt: skip
+            for key, title in titles.items():
+                info = view.product(key=key)
+                assert info is not None
+                text = view.rdf(info.home, "text/turtle").decode()
+                assert [word for word in ("Orders", "Salaries", "Visits") if f'"{word}"@en' in text] == [title]
+                assert len(view.revisions(info.home, PageRequest()).items) == 1
+
+
+def test_an_outside_iri_of_a_product_one_sees_is_taken(catalog: Catalog) -> None:
+    register(catalog, outside("sales.figures"))
+    (outcome,) = catalog.register(producer("web"), [Submission(outside("web.figures"))], channel="http")
+    assert isinstance(outcome.error, Conflict)
+    assert f"<{OUTSIDE}> is the IRI of sales.figures" in str(outcome.error)
+    (again,) = register(catalog, outside("sales.figures", title="Better"))
+    assert (again.change, again.revision) == ("updated", 2)
+
+
+def test_products_of_one_iri_survive_a_restart(tmp_path: Path) -> None:
+    settings = Settings.read({"data": tmp_path, "workers": 1}, environment={})
+    with closing(Catalog.open(settings)) as catalog:
+        register(catalog, outside("people.figures", classification="restricted"))
+        register(catalog, outside("sales.figures"), subject=producer("sales"))
+    with closing(Catalog.open(settings)) as catalog:
+        assert [p.key for p in catalog.registry.at(OUTSIDE)] == ["people.figures", "sales.figures"]
+        with catalog.view(producer("sales"), channel="http") as view:
+            seen = view.product(iri=OUTSIDE)
+            assert seen is not None
+            assert seen.key == "sales.figures"
+
+
+def test_lines_of_findings_do_not_count_what_is_hidden(catalog: Catalog) -> None:
+    register(catalog, product("web.plain"), product("web.masked", masked=("salary",)))
+    for key, subject, have_lines in (
+        ("web.plain", ANALYST, True), ("web.masked", ANALYST, False), ("web.masked", STEWARD, True)
+    ):  # fmt: skip
+        with catalog.view(subject, channel="http") as view:
+            lines = [finding.line for finding in view.conformance(BASE + key).findings]
+        assert lines, "these documents lack what a rule asks for"
+        assert any(line is not None for line in lines) is have_lines
