@@ -23,7 +23,7 @@ run: $(INSTALLED) ## start the service with a demo mesh on 127.0.0.1:PORT (8000)
 	@exec $(BIN)/fairmesh serve --demo --data data --port $(PORT)
 
 test: $(INSTALLED) ## run all tests; ARGS="-k word" narrows them
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 soak: $(INSTALLED) ## the law of hiding and its state machine, ten times as long, with what they count
 	@FAIRMESH_SOAK=1 $(BIN)/python -m pytest -s tests/properties/test_law.py tests/properties/test_hidden_writes.py $(ARGS)
@@ -39,8 +39,9 @@ fix: $(INSTALLED) ## format, and correct what the linter can
 	$(BIN)/ruff check --fix .
 
 bench: $(INSTALLED) ## the benchmarks at their small sizes
-	@for script in validation registration "search 20000" lineage serving; do \
-		set -- $$script; echo "== $$1"; $(BIN)/python benchmarks/$$1.py $$2 || exit 1; echo; done
+	@for script in validation registration "search 20000" lineage serving \
+		"access --products 5000 --keys 1000 --subjects 20"; do \
+		set -- $$script; echo "== $$1"; name=$$1; shift; $(BIN)/python benchmarks/$$name.py "$$@" || exit 1; echo; done
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "fairmesh needs Python 3.11 or later: none was found; name one with PYTHON=" >&2; exit 2; }

@@ -12,16 +12,17 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fairmesh.api.holders import Holder, decide, holder, of_product
+from fairmesh.api.questions import read_object, read_subject, read_text, read_texts, wrong
 from fairmesh.api.web import CHANNEL, Service, json_response, media_type, options, read_body
 from fairmesh.catalog import errors
 from fairmesh.catalog.access import Access, Facts
-from fairmesh.catalog.model import AccessKey, Action, Decision, Obligations, Subject, granted_under
+from fairmesh.catalog.model import Action, Decision, Obligations, Subject
 from fairmesh.catalog.view import View
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 16
 CHANNELS = ("graphql", "http", "cli", "bundle")
-_READING = (Action.DISCOVER, Action.READ_METADATA, Action.READ_DATA)
 _LAST_NS = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp()) * 10**9
 
 
@@ -40,15 +41,6 @@ class _Asked:
         other = self.subject is not None and replace(self.subject, purpose=caller.purpose) != caller
         made_up = any(facts is not None for facts in self.resources.values())
         return other or made_up or self.channel != CHANNEL or self.now is not None
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A product the caller sees, or a part of one. `need` is what a reader has to be granted to see it."""
-
-    key: AccessKey
-    need: int
-    is_part: bool
 
 
 class DecisionEndpoint:
@@ -87,54 +79,36 @@ class DecisionEndpoint:
             headers={"Fairmesh-Policy-Revision": access.policy_digest},
         )
 
-    def _find(self, caller: Subject, ids: Sequence[str], access: Access) -> dict[str, _Found]:
+    def _find(self, caller: Subject, ids: Sequence[str], access: Access) -> dict[str, Holder]:
         if not ids:
             return {}
         with self._catalog.view(caller, channel=CHANNEL, access=access) as view:
             found = {id: self._seen(view, id) for id in ids}
         return {id: place for id, place in found.items() if place is not None}
 
-    def _seen(self, view: View, id: str) -> _Found | None:
+    def _seen(self, view: View, id: str) -> Holder | None:
         """What a key or an IRI of a product, dataset or column stands for; None when the caller sees none of these."""
         registry = self._catalog.registry
-        info = view.product(iri=id) if ":" in id else view.product(key=id)
-        if info is not None:
-            product = registry.by_home[info.home]
-            return _Found(registry.keys[product.key_id], registry.node_need(product, info.iri), False)
-        part = view.column(id) or view.dataset(id)
-        holder = None if part is None or part.product is None else view.product(iri=part.product)
-        if holder is None:
-            return None
-        product = registry.by_home[holder.home]
-        return _Found(registry.keys[product.key_id], registry.owner_need(product, id), True)
+        if ":" not in id:
+            info = view.product(key=id)
+            return None if info is None else of_product(registry, info)
+        found = holder(registry, view, id)
+        is_known = found is None or not found.is_part or view.column(id) or view.dataset(id)
+        return found if is_known else None
 
 
 def _decide(
-    access: Access, asked: _Asked, subject: Subject, found: Mapping[str, _Found], now: datetime
+    access: Access, asked: _Asked, subject: Subject, found: Mapping[str, Holder], now: datetime
 ) -> dict[str, Decision]:
     decisions = {
         id: Decision(asked.action, False, ("no-decision",), Obligations(), "", access.policy_digest)
         for id in asked.resources
     }
-    # to see a part takes reading: who may only discover a product sees none
-    actions = [
-        Action.READ_METADATA if place.is_part and asked.action is Action.DISCOVER else asked.action
-        for place in found.values()
-    ]
-    questions = [(action, place.key) for action, place in zip(actions, found.values(), strict=True)]
-    answers = access.decide_many(subject, questions, channel=asked.channel, now=now)
-    for (id, place), decision in zip(found.items(), answers, strict=True):
-        decisions[id] = _of_part(decision, place.need) if place.is_part else decision
+    answers = decide(access, subject, asked.action, list(found.values()), channel=asked.channel, now=now)
+    decisions |= dict(zip(found, answers, strict=True))
     made_up = {id: facts for id, facts in asked.resources.items() if facts is not None}
     answers = access.decide_facts(subject, asked.action, list(made_up.values()), channel=asked.channel, now=now)
     return decisions | dict(zip(made_up, answers, strict=True))
-
-
-def _of_part(decision: Decision, need: int) -> Decision:
-    """The decision on a part of a product: its product's, unless that one masks or hides the part from readers."""
-    if decision.action not in _READING or not decision.allowed or need & granted_under(decision.obligations) == need:
-        return decision
-    return Decision(decision.action, False, ("masked",), Obligations(), decision.policy, decision.revision)
 
 
 def _json(decision: Decision) -> dict[str, Any]:
@@ -161,20 +135,20 @@ def _read(body: bytes) -> _Asked:
             f"the body is not JSON: {error.msg}", line=error.lineno, column=error.colno, remedy="Correct the JSON"
         ) from None
     _check_depth(asked)
-    fields = _object(asked, "the body", required=("v", "action", "resources"), optional=("subject", "context"))
+    fields = read_object(asked, "the body", required=("v", "action", "resources"), optional=("subject", "context"))
     if fields["v"] != 1 or isinstance(fields["v"], bool):
-        raise _wrong("v", "1")
-    action = _text(fields["action"], "action")
+        raise wrong("v", "1")
+    action = read_text(fields["action"], "action")
     if action not in list(Action):
         raise errors.InputError(f"unknown action {action[:80]!r}", remedy=f"Known: {', '.join(Action)}")
     resources = fields["resources"]
     if not isinstance(resources, dict):
-        raise _wrong("resources", "an object: id -> null, or facts")
+        raise wrong("resources", "an object: id -> null, or facts")
     channel, now = _context(fields.get("context", {}))
     return _Asked(
         Action(action),
         {id: _facts(facts, f"resource {id[:80]!r}") for id, facts in resources.items()},
-        _subject(fields["subject"]) if fields.get("subject") is not None else None,
+        read_subject(fields["subject"]) if fields.get("subject") is not None else None,
         channel,
         now,
     )
@@ -197,70 +171,28 @@ def _facts(value: object, where: str) -> Facts | None:
     if value is None or value == {}:
         return None
     known = ("type", "tags", "status", "is_owner", "is_member")
-    fields = _object(value, where, required=("domain", "classification"), optional=known)
+    fields = read_object(value, where, required=("domain", "classification"), optional=known)
     for name in ("is_owner", "is_member"):
         if not isinstance(fields.get(name, False), bool):
-            raise _wrong(f"{name} of {where}", "true or false")
+            raise wrong(f"{name} of {where}", "true or false")
     return Facts(
-        _text(fields["domain"], f"domain of {where}"),
-        _text(fields["classification"], f"classification of {where}"),
-        _texts(fields.get("tags", []), f"tags of {where}"),
-        _text(fields.get("status", ""), f"status of {where}"),
+        read_text(fields["domain"], f"domain of {where}"),
+        read_text(fields["classification"], f"classification of {where}"),
+        read_texts(fields.get("tags", []), f"tags of {where}"),
+        read_text(fields.get("status", ""), f"status of {where}"),
         fields.get("is_owner", False),
         fields.get("is_member", False),
-        _text(fields.get("type", "product"), f"type of {where}"),
+        read_text(fields.get("type", "product"), f"type of {where}"),
     )
 
 
-def _subject(value: object) -> Subject:
-    lists = ("roles", "teams", "domains")
-    fields = _object(value, "subject", required=("id", "kind"), optional=(*lists, "clearance", "purpose"))
-    roles, teams, domains = (tuple(sorted(set(_texts(fields.get(name, []), name)))) for name in lists)
-    purpose = fields.get("purpose")
-    return Subject(
-        _text(fields["id"], "id of subject"), _text(fields["kind"], "kind of subject"), roles, teams, domains,
-        _text(fields.get("clearance", "public"), "clearance of subject"),
-        None if purpose is None else _text(purpose, "purpose of subject"),
-    )  # fmt: skip
-
-
 def _context(value: object) -> tuple[str, datetime | None]:
-    fields = _object(value, "context", required=(), optional=("channel", "now_ns"))
+    fields = read_object(value, "context", required=(), optional=("channel", "now_ns"))
     channel, now = fields.get("channel", CHANNEL), fields.get("now_ns")
     if channel not in CHANNELS:
-        raise _wrong("channel of context", " or ".join(CHANNELS))
+        raise wrong("channel of context", " or ".join(CHANNELS))
     if now is None:
         return channel, None
     if not isinstance(now, int) or isinstance(now, bool) or not 0 <= now <= _LAST_NS:
-        raise _wrong("now_ns of context", f"a whole number from 0 to {_LAST_NS}")
+        raise wrong("now_ns of context", f"a whole number from 0 to {_LAST_NS}")
     return channel, datetime.fromtimestamp(now // 10**9, UTC)
-
-
-def _object(value: object, where: str, *, required: Sequence[str], optional: Sequence[str]) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise _wrong(where, "an object")
-    for name in value:
-        if name not in (*required, *optional):
-            raise errors.InputError(
-                f"{where} has an unknown field {name[:80]!r}", remedy=f"Known: {', '.join((*required, *optional))}"
-            )
-    for name in required:
-        if name not in value:
-            raise errors.InputError(f"{where} has no {name}", remedy="Add it")
-    return value
-
-
-def _text(value: object, where: str) -> str:
-    if not isinstance(value, str):
-        raise _wrong(where, "a text")
-    return value
-
-
-def _texts(value: object, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise _wrong(where, "a list of texts")
-    return tuple(_text(item, where) for item in value)
-
-
-def _wrong(where: str, expected: str) -> errors.InputError:
-    return errors.InputError(f"{where} is not {expected}", remedy="Correct it; docs/enforcement.md shows the form")

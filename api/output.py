@@ -125,7 +125,10 @@ def _document(run: Run, verdict: Verdict, out: Terminal) -> None:
     out.line("  ".join(parts))
     if verdict.change == "updated":
         _changes(verdict, out)
-    for group in verdict.groups():
+    groups = verdict.groups()
+    if run.action.startswith("policy"):  # what is mended in a file is mended from its top
+        groups.sort(key=lambda group: group[0].line or 0)
+    for group in groups:
         if run.action != "import" or (not verdict.ok and group[0].severity == Severity.VIOLATION.value):
             out.line("  " + _group(verdict, group, out))
     if not verdict.ok and verdict.code != "not-conforming":
@@ -171,7 +174,8 @@ def _table(run: Run, out: Terminal) -> None:
     out.line()
     for word in run.words:
         out.line(f"{out.paint(word, f'{word:<9}')} {counts[word]:>6}")
-    for reason in reasons(run.verdicts):
+    # what a test answers instead stands in its line above: it is about one file, not a reason that many share
+    for reason in reasons(run.verdicts) if not run.action.startswith("policy") else ():
         out.line(f"  {_reason(reason)}")
 
 

@@ -18,7 +18,7 @@ from fairmesh.api.verdicts import Finding, Run, Verdict
 from fairmesh.catalog.access import Access, EmbeddedEngine, PolicySet
 from fairmesh.catalog.errors import ConfigError, FairmeshError, InputError, PolicyUnavailable
 from fairmesh.catalog.policing import TEST_SECONDS, check_files, read_folder, rules_of
-from fairmesh.catalog.policyfiles import ENTRY, POLICIES
+from fairmesh.catalog.policyfiles import POLICIES
 from fairmesh.catalog.policytables import Row, read_table
 from fairmesh.catalog.policytests import entries, is_rego_test, is_table, run_tests
 from fairmesh.catalog.rego import RegoError, compile_policies
@@ -55,6 +55,15 @@ class Proposal:
             raise _unreadable(error.message, error.remedy) from error
         if domain is None and not any(path.endswith(".rego") for path in found):
             raise _unreadable(f"no policy in {place}", "Name a folder that holds *.rego files")
+        name = place.resolve().name
+        if (
+            domain is None
+            and name in _OWNED
+            and not any(path.startswith("fairmesh/") or "/" not in path for path in found)
+        ):
+            raise _unreadable(
+                f"{place} is a part of a policy set", f"Name the folder above {name}/, which holds the whole set"
+            )
         prefix = _prefix(domain)
         files = {prefix + path: body for path, body in found.items()}
         kept = {} if domain is None else rules_of(read_folder(POLICIES)).files
@@ -77,16 +86,21 @@ class Proposal:
         named = [(message.index(path), -len(path), path) for path in self.whole if path in message]
         return min(named)[2] if named else None
 
-    def told(self, message: str, line: int | None) -> str:
-        """What a server says of a set, with the file on this disk that it is about."""
+    def told(self, message: str, line: int | None) -> list[str]:
+        """What a server says of a set, with the files on this disk that it is about: a line for each fault whose place
+        it gives, and one for all of them."""
         path = self.named(message)
         if path is None:
-            return message
-        if re.search(re.escape(path) + r":\d", message):  # it gives the places of several faults itself
-            return re.sub(
-                "|".join(map(re.escape, sorted(self.files, reverse=True))), lambda found: self.shown(found[0]), message
-            )
-        return f"{self.shown(path)}{f':{line}' if line else ''}: {message.replace(f'{path}: ', '', 1)}"
+            return [message]
+        paths = "|".join(map(re.escape, sorted(self.whole, reverse=True)))
+        if not re.search(rf"(?:{paths}):\d", message):
+            return [f"{self.shown(path)}{f':{line}' if line else ''}: {message.replace(f'{path}: ', '', 1)}"]
+        head, *faults = re.split(rf"(?:: |; )(?=(?:{paths}):\d+: )", message)
+        return [*(re.sub(paths, lambda found: self.shown(found[0]), fault, count=1) for fault in faults), head]
+
+
+_OWNED = ("org", "domains")
+"""Folders of a set whose place tells whose rules they hold."""
 
 
 def _prefix(domain: str | None) -> str:
@@ -125,8 +139,11 @@ class _Judge:
         self.refuse(rule, path, message, line=error.line, column=error.column)
 
     def opa(self, rule: str, found: Iterable[OpaFinding]) -> None:
+        """What OPA finds; not once more what was found without it in the same line."""
         for each in found:
             path = each.file if each.file in self.proposal.whole else None
+            if rule == "policy/opa-test" and any(known.line == each.line for known in self._found.get(path or "", ())):
+                continue
             self.refuse(rule, path, each.message, line=each.line, column=each.column, name=each.name)
 
     @property
@@ -162,13 +179,15 @@ def check(proposal: Proposal) -> Run:
     return judge.run("policy check")
 
 
-def _gate(judge: _Judge) -> None:
+def _gate(judge: _Judge) -> _Listening | None:
+    """The engine of the policies; None when there cannot be one."""
     proposal = judge.proposal
+    engine: _Listening | None = None
     if not proposal.files:
         judge.notes.append(f"there is no policy in {proposal.folder}")
     try:
         check_files(proposal.files)
-        EmbeddedEngine(rules_of(proposal.whole))
+        engine = _Listening(rules_of(proposal.whole))
     except (ConfigError, InputError) as error:
         judge.error("policy/load", error)
     for path, body in proposal.files.items():
@@ -177,6 +196,7 @@ def _gate(judge: _Judge) -> None:
                 read_table(body, path)
             except InputError as error:
                 judge.error("policy/table", error)
+    return engine
 
 
 def test(proposal: Proposal, *, coverage: bool) -> Run:
@@ -185,12 +205,12 @@ def test(proposal: Proposal, *, coverage: bool) -> Run:
     With `coverage` there is advice on each file with rows that no test reached. Raises `ConfigError` (OPA).
     """
     judge = _Judge(proposal)
-    _gate(judge)
-    if judge.refused:
+    engine = _gate(judge)
+    if engine is None or judge.refused:
         judge.notes.append("no test was run: the policy cannot be used as it is")
         return judge.run("policy test")
-    asked = _questions(proposal)
-    _own_tests(judge)
+    _own_tests(judge, engine)
+    asked = _questions(proposal, engine)
     opa, why = find_opa()
     if opa is None:
         judge.notes.append(f"not tested in OPA: {why}")
@@ -203,11 +223,9 @@ def test(proposal: Proposal, *, coverage: bool) -> Run:
     return judge.run("policy test")
 
 
-def _own_tests(judge: _Judge) -> None:
-    policies = rules_of(judge.proposal.whole)
-    access = Access(EmbeddedEngine(policies), policies)
+def _own_tests(judge: _Judge, engine: _Listening) -> None:
     try:
-        found = run_tests(access, judge.proposal.files, seconds=TEST_SECONDS)
+        found = run_tests(Access(engine, engine.policies), judge.proposal.files, seconds=TEST_SECONDS)
     except InputError as error:
         judge.error("policy/test", error)
         return
@@ -215,8 +233,6 @@ def _own_tests(judge: _Judge) -> None:
         name, _, message = failure.message.partition(": ")
         judge.refuse("policy/test", failure.file, message or name, line=failure.line, name=name if message else "")
     judge.notes.append(f"{_tests(found.passed)} passed in process")
-    if found.not_run:
-        judge.notes.append(f"only OPA can run: {', '.join(found.not_run)}")
 
 
 def _opa_tests(judge: _Judge, opa: Opa, asked: Sequence[_Question]) -> None:
@@ -259,32 +275,37 @@ class _Question:
     answer: object
 
 
-class _Listening:
-    """The embedded engine, with an ear for what it is asked and answers."""
+class _Listening(EmbeddedEngine):
+    """The embedded engine, with an ear for what it is asked and a memory for what it answers."""
 
-    def __init__(self, engine: EmbeddedEngine) -> None:
-        self._engine = engine
+    def __init__(self, policies: PolicySet) -> None:
+        super().__init__(policies)
+        self.policies = policies
         self.heard: list[tuple[str, object]] = []
+        self._known: dict[str, object] = {}
 
     def evaluate(self, inputs: Sequence[str]) -> list[object]:
-        try:
-            answers = self._engine.evaluate(inputs)
-        except PolicyUnavailable:
-            self.heard += [(text, None) for text in inputs]
-            raise
-        self.heard += zip(inputs, answers, strict=True)
+        answers = [self._answer(text) for text in inputs]
+        failed = [answer for answer in answers if isinstance(answer, PolicyUnavailable)]
+        self.heard += [(text, None if failed else answer) for text, answer in zip(inputs, answers, strict=True)]
+        if failed:
+            raise failed[0]
         return answers
 
-    def close(self) -> None:
-        self._engine.close()
+    def _answer(self, text: str) -> object:
+        if text not in self._known:
+            try:
+                (self._known[text],) = super().evaluate([text])
+            except PolicyUnavailable as error:
+                self._known[text] = error
+        return self._known[text]
 
 
-def _questions(proposal: Proposal) -> list[_Question]:
+def _questions(proposal: Proposal, engine: _Listening) -> list[_Question]:
     """Every question that the tables put to an engine; rows that ask the same as one before, and rows that are denied
     without asking, put none."""
-    policies = rules_of(proposal.whole)
-    engine = _Listening(EmbeddedEngine(policies))
-    access = Access(engine, policies)
+    access = Access(engine, engine.policies)
+    engine.heard.clear()
     found: list[_Question] = []
     for path, body in proposal.files.items():
         for row in read_table(body, path) if is_table(path) else ():
@@ -303,18 +324,16 @@ def _cover(judge: _Judge, asked: Sequence[_Question]) -> None:
     files = judge.proposal.files
     tests = {path: body for path, body in files.items() if is_rego_test(path)}
     found = [entry for path, body in tests.items() for entry in entries(path, body)]
-    program = compile_policies(
-        PolicySet.from_files({**rules_of(judge.proposal.whole).files, **tests}),
-        (ENTRY, *dict.fromkeys(entry for _, entry, _ in found)),
-    )
+    program = compile_policies(PolicySet.from_files({**rules_of(judge.proposal.whole).files, **tests}))
     coverage = program.coverage()
     for question in asked:
         with suppress(RegoError):
             coverage.evaluate(question.text)
-    for _, entry, is_cases in found:
-        value = coverage.evaluate("{}", entry)
-        for case in value.values() if is_cases and isinstance(value, dict) else ():
-            coverage.evaluate(json.dumps(case["input"]))
+    for entry in found:
+        with suppress(RegoError):
+            value = coverage.evaluate(None, entry.rule)
+            for case in value.values() if entry.kind == "cases" and isinstance(value, dict) else ():
+                coverage.evaluate(json.dumps(case["input"]))
     for path, rows in coverage.rows().items():
         if path in files and not is_rego_test(path):
             missed = [row for row, reached in rows.items() if not reached]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairmesh.api import policy_reads
 from fairmesh.api.client import Refused
-from fairmesh.api.commands import Commands, add_format, add_reader, client, command, print_found, reader
+from fairmesh.api.commands import Commands, add_format, add_reader, command, print_found, reader
 from fairmesh.api.output import Terminal, show
 from fairmesh.api.verdicts import OK, REFUSED
 from fairmesh.catalog.errors import ConfigError, InputError
@@ -26,6 +26,7 @@ from fairmesh.catalog.model import Action
 if TYPE_CHECKING:
     from fairmesh.api.policy_checks import Proposal
 
+FORBIDDEN = 403
 ACTIONS = tuple(action.value for action in Action if action is not Action.GOVERN)
 
 _FOLDER = """\
@@ -40,7 +41,7 @@ def add(commands: Commands) -> None:
     _add_judging(actions)
     _add_publishing(actions)
     _add_reading(actions)
-    explain = command(
+    explain = _command(
         commands, "explain", _explain, "why somebody may or may not do something with a product",
         "Which rule decided, and on which facts: the decision, what the policy was asked, and every rule that gave\n"
         "something, inner ones first. For ACTOR as facts (JSON), a subject that need not exist, the decision alone.",
@@ -52,13 +53,22 @@ def add(commands: Commands) -> None:
     add_reader(explain)
 
 
+def _command(
+    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], help: str, about: str
+) -> argparse.ArgumentParser:
+    """As `command`; what all commands share is said in one place."""
+    parser = command(commands, name, run, help, about)
+    parser.epilog = "Exit codes, and the variables of the environment: fairmesh --help"
+    return parser
+
+
 def _add_judging(actions: Commands) -> None:
-    check = command(
+    check = _command(
         actions, "check", _check, "what a server would refuse of policy files",
         "Apply the gate that a server has, without one: names, functions, packages, and the form of golden tables.\n"
         f"Where there is an OPA (FAIRMESH_OPA_BIN, else `opa` on the PATH), `opa check --strict` too.\n\n{_FOLDER}",
     )  # fmt: skip
-    test = command(
+    test = _command(
         actions, "test", _test, "run the tests of policy files",
         "Run the golden tables and Rego tests, in process and, where there is one, in OPA (FAIRMESH_OPA_BIN, else\n"
         f"`opa` on the PATH). Both must answer alike. With --domain: beside the policy that ships.\n\n{_FOLDER}",
@@ -71,12 +81,12 @@ def _add_judging(actions: Commands) -> None:
 
 
 def _add_publishing(actions: Commands) -> None:
-    impact = command(
+    impact = _command(
         actions, "impact", _impact, "who would gain or lose what",
         "Ask a server what the policy would change on its mesh: who gains or loses which products, gains first, and\n"
         f"how recorded decisions would come out. Exit code 1 if somebody gains. Nothing is changed.\n\n{_FOLDER}",
     )  # fmt: skip
-    publish = command(
+    publish = _command(
         actions, "publish", _publish, "put policy files in force",
         "Put the policy in force at once, for every request that comes after. It is checked, tested and compared\n"
         f"first; if it is refused, the one in force stays. One that widens access is refused, too.\n\n{_FOLDER}",
@@ -85,13 +95,13 @@ def _add_publishing(actions: Commands) -> None:
     for parser in (impact, publish):
         parser.add_argument("folder", metavar="DIR", help="the policy files")
         parser.add_argument("--domain", metavar="D", help="DIR holds the files of this domain; all others stay")
-        parser.add_argument("--server", metavar="URL", required=True, help="the server, such as http://127.0.0.1:8000")
         parser.add_argument("--allow-widening", action="store_true", help="somebody may come to see or do more")
         _add_text_or_json(parser)
+        add_reader(parser)
 
 
 def _add_reading(actions: Commands) -> None:
-    shown = command(
+    shown = _command(
         actions, "show", _show, "which policy is, or was, in force",
         "The policy in force: its revision, who published it and when, and its rules. --out writes them to files, to\n"
         "be read or published again.",
@@ -101,14 +111,14 @@ def _add_reading(actions: Commands) -> None:
     )
     shown.add_argument("--out", metavar="DIR", help="write the rules to this folder, which must be empty or absent")
     _add_text_or_json(shown)
-    who = command(
+    who = _command(
         actions, "who", _who, "who may do what with a product",
         "What everybody who has a token, and the anonymous visitor, may do with a product. Those whom the policy\n"
         "cannot tell apart come together.",
     )  # fmt: skip
     who.add_argument("name", metavar="KEY", help="the product's key (or IRI)")
     _add_text_or_json(who)
-    bundle = command(
+    bundle = _command(
         actions, "bundle", _bundle, "fetch the signed bundle for OPA servers",
         "Fetch the bundle that OPA servers poll: the policies in force and the facts they are asked about, signed.",
     )  # fmt: skip
@@ -164,13 +174,13 @@ def _test(options: argparse.Namespace) -> int:
 def _impact(options: argparse.Namespace) -> int:
     proposal = _files(options)
     try:
-        found = policy_reads.propose(client(options.server), proposal.files, options.domain)
+        found = policy_reads.propose(reader(options), proposal.files, options.domain)
     except Refused as error:
         raise _told(error, proposal) from None
     print_found(found, policy_reads.impact_lines, options.format)
     if not found["widens"] or options.allow_widening:
         return OK
-    _say("fairmesh: access would widen. Say --allow-widening if it is meant")
+    _say(f"fairmesh: access would widen{_unseen(found)}. Say --allow-widening if it is meant")
     return REFUSED
 
 
@@ -178,7 +188,7 @@ def _publish(options: argparse.Namespace) -> int:
     proposal = _files(options)
     try:
         done = policy_reads.publish(
-            client(options.server), proposal.files, options.domain, dry_run=options.dry_run,
+            reader(options), proposal.files, options.domain, dry_run=options.dry_run,
             allow_widening=options.allow_widening,
         )  # fmt: skip
     except Refused as error:
@@ -186,7 +196,10 @@ def _publish(options: argparse.Namespace) -> int:
     print_found(done, _published_lines, options.format)
     if done["revision"] is not None:
         return OK
-    _say("fairmesh: access would widen, and nothing was published. Say --allow-widening if it is meant")
+    _say(
+        f"fairmesh: access would widen{_unseen(done['impact'])}, and nothing was published."
+        " Say --allow-widening if it is meant"
+    )
     return REFUSED
 
 
@@ -196,15 +209,23 @@ def _published_lines(done: Mapping[str, Any]) -> Iterable[str]:
         yield f"{word}  {done['revision']}"
     if done["impact"] is not None:
         yield from policy_reads.impact_lines(done["impact"])
-    if done["notRun"]:
-        yield f"not run, as only OPA can: {', '.join(done['notRun'])}"
     if done["revision"] is not None and not done["published"] and not done["unchanged"]:
         yield "dry run: nothing was published"
 
 
+def _unseen(found: Mapping[str, Any]) -> str:
+    return " for products you may not see" if policy_reads.widens_unseen(found) else ""
+
+
 def _told(error: Refused, proposal: Proposal) -> Refused:
-    """The refusal with the file on this disk that it is about."""
-    said = proposal.told(error.message, error.line)
+    """The refusal with the file on this disk that it is about. Tests that fail are told at once, a line each."""
+    *failures, said = proposal.told(error.message, error.line)
+    for failure in failures:
+        _say(failure)
+    if error.status == FORBIDDEN and not os.environ.get("FAIRMESH_TOKEN"):
+        said += ". There is no token: set FAIRMESH_TOKEN"
+    elif error.status == FORBIDDEN and proposal.domain is None:
+        said += ". The whole set is for who governs all of it: name your domain with --domain"
     return error if said == error.message else Refused(error.status, {**error.problem, "detail": said, "line": None})
 
 

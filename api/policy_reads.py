@@ -17,7 +17,7 @@ query InForce($asOf: DateTime) {
 _IMPACT = """
 fragment Impact on PolicyImpact {
   current proposed widens classes products changeCount
-  changes { action gains count examples subjects { ids kind roles teams domains clearance } }
+  changes { action gains partial count examples subjects { ids kind roles teams domains clearance } }
   replay { decisions toAllow toDeny skipped }
 }
 fragment Failures on UserError {
@@ -35,7 +35,7 @@ mutation Propose($input: ProposePoliciesInput!) {
 _PUBLISH = (
     """
 mutation Publish($input: PublishPoliciesInput!) {
-  publishPolicies(input: $input) { published unchanged revision notRun impact { ...Impact } errors { ...Failures } }
+  publishPolicies(input: $input) { published unchanged revision impact { ...Impact } errors { ...Failures } }
 }
 """
     + _IMPACT
@@ -74,6 +74,7 @@ query Decide($subject: JSON!, $resource: ID!, $action: Action!) {
 """
     + _DECISION
 )
+_FACTS_HINT = 'Name a subject with a token, or anonymous; or give facts as JSON, like {"id": "x", "kind": "user"}'
 _NAMES_SHOWN = 3
 _WIDTH = 80
 _RESOURCE = "k0"
@@ -124,7 +125,7 @@ def propose(client: Client, files: Mapping[str, bytes], domain: str | None) -> M
 def publish(
     client: Client, files: Mapping[str, bytes], domain: str | None, *, dry_run: bool, allow_widening: bool
 ) -> Mapping[str, Any]:
-    """`{published, unchanged, revision, notRun, impact}`. When it was refused because somebody would gain something,
+    """`{published, unchanged, revision, impact}`. When it was refused because somebody would gain something,
     `revision` is None and `impact` says what. Raises as `propose`."""
     asked = {**_input(files, domain), "dryRun": dry_run, "allowWidening": allow_widening}
     answer = dict(client.graphql(_PUBLISH, {"input": asked})["publishPolicies"])
@@ -157,22 +158,30 @@ def impact_lines(found: Mapping[str, Any]) -> Iterator[str]:
     for word, gains in (("gains", True), ("loses", False)):
         for change in found["changes"]:
             if change["gains"] is gains:
-                yield f"{word:<5}  {change['action'].lower():<13}  {_who(change['subjects'])}"
+                action, whom = change["action"].lower(), _who(change["subjects"])
+                seen = f"sees {'more' if gains else 'less'} of {action}"
+                yield f"{seen}  {whom}" if change["partial"] else f"{word:<5}  {action:<13}  {whom}"
                 yield f"    {_things(change)}"
     if not found["changes"]:
         yield "nobody gains or loses anything you may see"
     left_out = found["changeCount"] - len(found["changes"])
     if left_out > 0:
-        yield f"and {left_out} more changes"
+        yield f"and {_count(left_out, 'more change')}"
     again = found["replay"]
     if again["decisions"] or again["skipped"]:
         skipped = f", {again['skipped']} could not be asked" if again["skipped"] else ""
-        yield (
-            f"recorded decisions: {again['decisions']} asked again, {again['toAllow']} become allow,"
-            f" {again['toDeny']} become deny{skipped}"
-        )
+        become = [f"{_count(again[name], 'becomes', 'become')} {word}" for name, word in _REPLAYED]
+        yield f"recorded decisions: {again['decisions']} asked again, {', '.join(become)}{skipped}"
     if found["widens"]:
-        yield "access widens"
+        yield "access widens" + (" for products you may not see" if widens_unseen(found) else "")
+
+
+_REPLAYED = (("toAllow", "allow"), ("toDeny", "deny"))
+
+
+def widens_unseen(found: Mapping[str, Any]) -> bool:
+    """Somebody gains something, and none of it is among what is listed; gains are listed first."""
+    return bool(found["widens"]) and not any(change["gains"] for change in found["changes"])
 
 
 def _things(change: Mapping[str, Any]) -> str:
@@ -200,7 +209,13 @@ def who_lines(found: Mapping[str, Any]) -> Iterator[str]:
 def explain(client: Client, actor: str, action: str, name: str) -> Mapping[str, Any]:
     """`{actor, product, explanations: [{decision, facts, rules}]}`, one for each set of rights the actor has."""
     asked = {"actor": actor, "action": action.upper(), "key": name}
-    return {"actor": actor, "product": name, "explanations": client.graphql(_EXPLAIN, asked)["explain"]}
+    try:
+        found = client.graphql(_EXPLAIN, asked)["explain"]
+    except Refused as error:
+        if not error.message.startswith("no token stands for"):
+            raise
+        raise Refused(error.status, {**error.problem, "remedy": _FACTS_HINT}) from None
+    return {"actor": actor, "product": name, "explanations": found}
 
 
 def suppose(client: Client, facts: Mapping[str, object], action: str, name: str) -> Mapping[str, Any]:

@@ -125,8 +125,11 @@ def _label(node: Mapping[str, Any] | None) -> str | None:
 
 def _conformance(report: Mapping[str, Any]) -> str:
     counts = report["counts"]
-    word = "conforms" if report["conforms"] else f"{counts['violation']} errors"
-    return f"{word}, {counts['warning']} warnings, {counts['info']} advice"
+    errors, warnings = (
+        f"{counts[kind]} {word}{'' if counts[kind] == 1 else 's'}"
+        for kind, word in (("violation", "error"), ("warning", "warning"))
+    )
+    return f"{'conforms' if report['conforms'] else errors}, {warnings}, {counts['info']} advice"
 
 
 def _column(column: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ only the literal `true` of a well-formed answer allows.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
@@ -21,7 +22,6 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
@@ -45,16 +45,14 @@ from fairmesh.catalog.model import (
 )
 from fairmesh.catalog.policyfiles import (
     ENTRY,
-    POLICIES,
     RULE,
     PolicySet,
-    read_modules,
 )
 from fairmesh.catalog.rego import UNDEFINED, RegoError, compile_policies
 
 __all__ = [
     "Access", "EmbeddedEngine", "Engine", "Facts", "OpaEngine", "PolicySet", "Scope", "may_be_asked", "open_engine",
-    "run_policy_cases", "subject_json",
+    "subject_json",
 ]  # fmt: skip
 
 MAX_CHUNK_RESOURCES = 80
@@ -101,50 +99,29 @@ def _unavailable(detail: str) -> PolicyUnavailable:
 class EmbeddedEngine:
     """Rego in this process (`fairmesh.catalog.rego`), in the thread that asks.
 
-    A chunk that takes longer than `chunk_seconds` is refused; other threads go on meanwhile, and the next chunk starts
-    anew. Raises `ConfigError` for a policy that does not compile or uses what is not allowed.
+    Each chunk gets `chunk_seconds`, all chunks of one call `scope_seconds`; other threads go on meanwhile. Raises `ConfigError` for a policy that does not compile or uses what is not allowed.
     """
 
-    def __init__(self, policies: PolicySet, *, chunk_seconds: float = 2.0) -> None:
+    def __init__(self, policies: PolicySet, *, chunk_seconds: float = 2.0, scope_seconds: float = 3.0) -> None:
         self._chunk_seconds = chunk_seconds
+        self._scope_seconds = scope_seconds
         self.program = compile_policies(policies)
 
     def evaluate(self, inputs: Sequence[str]) -> list[object]:
-        return [self._one(text) for text in inputs]
+        end = time.monotonic() + self._scope_seconds
+        return [self._one(text, end) for text in inputs]
 
     def close(self) -> None:
         pass
 
-    def _one(self, text: str) -> object:
+    def _one(self, text: str, end: float) -> object:
         try:
-            answer = self.program.evaluate(text, seconds=self._chunk_seconds)
+            answer = self.program.evaluate(text, seconds=min(self._chunk_seconds, end - time.monotonic()))
         except RegoError as error:
             raise _unavailable(f"the policy raised an error: {error}") from error
         if answer is UNDEFINED:
             raise _unavailable("the policy is undefined")
         return answer
-
-
-def run_policy_cases(folder: Path = POLICIES) -> dict[str, bool]:
-    """Run the cases of every `cases_test.rego` below `folder` in the embedded engine: name -> passed.
-
-    Such a file holds `cases`, an object of name -> {"input": ..., "answer": ...}, in a package of its own; the answer
-    is the whole decision on the input's one resource, `r`. OPA runs the same cases by a rule of its tests.
-    """
-    files = {path: body for path, body in read_modules(folder).items() if not path.endswith("_test.rego")}
-    tables = {path: body for path, body in read_modules(folder).items() if path.endswith("cases_test.rego")}
-    passed: dict[str, bool] = {}
-    for path, body in tables.items():
-        package = re.search(r"(?m)^package\s+([\w.]+)", body.decode())
-        entry = f"{package[1].replace('.', '/')}/cases" if package else ""
-        program = compile_policies(PolicySet.from_files(files | {path: body}), (ENTRY, entry))
-        cases = program.evaluate("{}", entry)
-        if not isinstance(cases, dict):
-            raise ConfigError(f"{path} has no cases", remedy="Define `cases` as an object.")
-        for name, case in cases.items():
-            answer = program.evaluate(_json(case["input"]))
-            passed[f"{path}: {name}"] = answer == {"r": case["answer"]}
-    return passed
 
 
 _MAX_ANSWER_BYTES = 1024 * 1024
@@ -167,7 +144,7 @@ class OpaEngine:
     ) -> None:
         if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
             raise ConfigError(f"not the URL of an OPA server: {url}", remedy="Example: http://127.0.0.1:8181")
-        compile_policies(policies)  # what is refused here is refused for every engine
+        self.program = compile_policies(policies)  # what is refused here is refused for every engine
         self._url = url.rstrip("/")
         self._texts = sorted(body.decode() for body in policies.files.values())
         self._chunk_seconds = chunk_seconds
@@ -175,7 +152,7 @@ class OpaEngine:
         self._checked: float | None = None
         self._session: aiohttp.ClientSession | None = None
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="opa", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="opa", daemon=True)
         self._thread.start()
 
     def evaluate(self, inputs: Sequence[str]) -> list[object]:
@@ -193,11 +170,14 @@ class OpaEngine:
             raise _unavailable(f"the OPA server: {type(error).__name__}: {error}") from error
 
     def close(self) -> None:
-        if self._loop.is_closed():
-            return
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        """Have connections and thread ended, without waiting for it: the garbage collector closes an engine in
+        whatever thread it runs, which may be the engine's own."""
+        with contextlib.suppress(RuntimeError):  # closed before
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _run(self) -> None:
+        self._loop.run_forever()
+        self._loop.run_until_complete(self._close())
         self._loop.close()
 
     async def _close(self) -> None:
@@ -413,6 +393,8 @@ class _Verdict:
 _MALFORMED = _Verdict(False, ("malformed-input",))
 _UNANSWERED = _Verdict(False, ("no-decision",))
 _UNSUPPORTED = _Verdict(False, ("unsupported-obligation",))
+_FAILED = _Verdict(False, ("domain-policy-failed",))
+_SUSPENDED_SECONDS = 60.0
 _CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -488,6 +470,15 @@ def _row(read: _Verdict, discover: _Verdict) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class _Input:
+    """What an engine is asked at once: the text, about how many resources, and the domain whose policy it involves."""
+
+    group: str
+    text: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Known:
     """What is decided for one asker: the scope of a list of keys. Replaced, never changed."""
 
@@ -496,7 +487,10 @@ class _Known:
 
 
 class Access:
-    """Decisions of one policy set by one engine. Safe to call from any thread; a new policy set needs a new one."""
+    """Decisions of one policy set by one engine. Safe to call from any thread; a new policy set needs a new one.
+
+    `program` is the policy set compiled, whichever engine decides: what it reads can be asked of it.
+    """
 
     def __init__(self, engine: Engine, policies: PolicySet, log: DecisionLog | None = None) -> None:
         self.policies = policies
@@ -505,7 +499,13 @@ class Access:
         self._own: Engine | None = None if isinstance(engine, OpaEngine) else engine
         self._own_lock = threading.Lock()
         self._log = log
-        self._reads_time = policies.reads_time
+        self.program = (
+            engine.program if isinstance(engine, EmbeddedEngine | OpaEngine) else compile_policies(policies, ())
+        )
+        self._reads_time = self.program.may_read("context", "now_ns")
+        paths = [path.split("/") for path in policies.files]
+        self._domains = frozenset(parts[1] for parts in paths if parts[0] == "domains" and len(parts) > 2)
+        self._suspended: dict[str, float] = {}
         self._known: OrderedDict[tuple[str, str, int], _Known] = OrderedDict()
         self._kept = 0
         self._keys: list[AccessKey] = []
@@ -559,6 +559,12 @@ class Access:
         """What an engine is asked about one product, `k0`, as JSON; None for what is denied without asking."""
         facts, frame = _facts(key, _teams(subject)), _frame(subject, action, channel, now)
         return None if facts is None or frame is None else f'{frame}"k0":{facts.json()}}}}}'
+
+    def allows(self, question: str, count: int) -> list[bool]:
+        """Whether each of the resources `k0`, `k1`, ... of a question that was recorded (its JSON text) is allowed.
+        Nothing is recorded. Raises `PolicyUnavailable`."""
+        (answer,) = self._engine.evaluate([question])
+        return [verdict.allowed for verdict in _verdicts(answer, count)]
 
     def scope(self, subject: Subject, keys: Sequence[AccessKey], *, channel: str, now: datetime) -> Scope:
         """What `subject` may see of products with these access keys. Raises `PolicyUnavailable`.
@@ -637,24 +643,60 @@ class Access:
         askable = [(index, text) for index, text in enumerate(texts) if text is not None]
         if frame is None or not askable:
             return verdicts
-        chunks = list(_chunks(askable, MAX_CHUNK_BYTES - len(frame.encode()) - 2))
-        inputs = [frame + ",".join(f'"k{i}":{text}' for i, (_, text) in enumerate(chunk)) + "}}" for chunk in chunks]
-        sizes = [len(chunk) for chunk in chunks]
-        found = self._evaluate(engine or self._engine, inputs, sizes, now, self._log if recorded else None)
-        for chunk, answers in zip(chunks, found, strict=True):
+        groups: dict[str, list[tuple[int, str]]] = {}
+        for index, text in askable:
+            groups.setdefault(self._group(facts[index]), []).append((index, text))
+        room = MAX_CHUNK_BYTES - len(frame.encode()) - 2
+        chunks = [(group, chunk) for group, listed in groups.items() for chunk in _chunks(listed, room)]
+        inputs = [
+            _Input(group, frame + ",".join(f'"k{i}":{text}' for i, (_, text) in enumerate(chunk)) + "}}", len(chunk))
+            for group, chunk in chunks
+        ]
+        log = self._log if recorded else None
+        try:
+            found = self._evaluate(engine or self._engine, inputs, now, log)
+        except PolicyUnavailable:
+            if not isinstance(engine or self._engine, EmbeddedEngine) or not groups.keys() & self._domains:
+                raise
+            found = [self._apart(input, now, log) for input in inputs]
+        for (_, chunk), answers in zip(chunks, found, strict=True):
             for (index, _), verdict in zip(chunk, answers, strict=True):
                 verdicts[index] = verdict
         return verdicts
 
+    def _group(self, facts: Facts | None) -> str:
+        """The domain whose own policy is asked about this; what no domain's policy is asked about goes together."""
+        return facts.domain if facts is not None and facts.type != "policy" and facts.domain in self._domains else ""
+
+    def _apart(self, input: _Input, now: datetime, log: DecisionLog | None) -> list[_Verdict]:
+        """The verdicts on one chunk when something failed: a domain whose policy fails loses its own products only.
+
+        It is not asked again for `_SUSPENDED_SECONDS`, as it may be slow to fail.
+        """
+        refused = [_FAILED] * input.size
+        if self._suspended.get(input.group, 0.0) > time.monotonic():
+            return refused
+        try:
+            return self._evaluate(self._engine, [input], now, log)[0]
+        except PolicyUnavailable:
+            if input.group not in self._domains:
+                raise
+            below = f"domains/{input.group}/"
+            others = {path: body for path, body in self.policies.files.items() if not path.startswith(below)}
+            self._evaluate(EmbeddedEngine(PolicySet.from_files(others)), [input], now, None)  # else it is not its fault
+            _log.error("the policy of the domain %s fails: its products are denied to everyone", input.group)
+            self._suspended[input.group] = time.monotonic() + _SUSPENDED_SECONDS
+            return refused
+
     def _evaluate(
-        self, engine: Engine, inputs: Sequence[str], sizes: Sequence[int], now: datetime, log: DecisionLog | None
+        self, engine: Engine, inputs: Sequence[_Input], now: datetime, log: DecisionLog | None
     ) -> list[list[_Verdict]]:
-        """The verdicts on each input's resources, `sizes` of them. What was asked is recorded, however it ended."""
+        """The verdicts on each input's resources. What was asked is recorded, however it ended."""
         answers: Sequence[object] = [None] * len(inputs)
         error: str | None = "the policy engine failed"
         try:
-            answers = engine.evaluate(inputs)
-            found = [_verdicts(answer, size) for answer, size in zip(answers, sizes, strict=True)]
+            answers = engine.evaluate([input.text for input in inputs])
+            found = [_verdicts(answer, input.size) for answer, input in zip(answers, inputs, strict=True)]
             error = None
             return found
         except PolicyUnavailable as refusal:
@@ -662,8 +704,8 @@ class Access:
             raise
         finally:
             if log is not None:
-                for text, answer in zip(inputs, answers, strict=False):
-                    log.record(text, answer, revision=self.policy_digest, at=now, error=error)
+                for input, answer in zip(inputs, answers, strict=False):
+                    log.record(input.text, answer, revision=self.policy_digest, at=now, error=error)
 
 
 def _frame(subject: Subject, action: Action, channel: str, now: datetime) -> str | None:

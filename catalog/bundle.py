@@ -10,7 +10,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import re
 import tarfile
 import threading
 from collections import defaultdict
@@ -21,11 +20,11 @@ from pathlib import Path
 import orjson
 
 from fairmesh.catalog.access import may_be_asked, subject_json
-from fairmesh.catalog.errors import ConfigError
 from fairmesh.catalog.locking import SharedLock
 from fairmesh.catalog.model import CLASSIFICATIONS, AccessKey, Subject
 from fairmesh.catalog.policyfiles import ENFORCEMENT, POLICIES, PolicySet
 from fairmesh.catalog.registry import Product, Registry
+from fairmesh.catalog.rego import read
 from fairmesh.catalog.signing import SigningKey
 
 KEY_ID = "fairmesh"
@@ -61,17 +60,18 @@ class Bundles:
     def current(self, policies: PolicySet, subjects: Sequence[Subject]) -> Bundle:
         """The bundle of the mesh as it is, with these policies; `subjects` are all that are known.
 
-        Raises `ConfigError` or `StorageUnavailable` when the signing key cannot be used, and `ConfigError` when a
-        policy's package is one of the bundle's own.
+        Raises `ConfigError` or `StorageUnavailable` when the signing key cannot be used.
         """
         with self._lock:
+            known = tuple(subjects)
+            if self._bundle is not None and self._made_for == (self._registry.revision, policies.digest, known):
+                return self._bundle
             with self._reading.shared():
                 products = list(self._registry.live())
-                made_for = (self._registry.revision, policies.digest, tuple(subjects))
-            if self._bundle is None or made_for != self._made_for:
-                described = [(product, self._registry.keys[product.key_id]) for product in products]
-                self._bundle = build(policies.files, described, subjects, SigningKey.open(self._key_file))
-                self._made_for = made_for
+                made_for = (self._registry.revision, policies.digest, known)
+            described = [(product, self._registry.keys[product.key_id]) for product in products]
+            self._bundle = build(policies.files, described, subjects, SigningKey.open(self._key_file))
+            self._made_for = made_for
             return self._bundle
 
     def public_pem(self) -> bytes:
@@ -100,17 +100,15 @@ def _json(value: object) -> orjson.Fragment:
 def build(
     policies: Mapping[str, bytes], described: Iterable[Described], subjects: Iterable[Subject], key: SigningKey
 ) -> Bundle:
-    """A signed bundle of these policies (path -> Rego) and facts, with the enforcement modules that ship.
-
-    Raises `ConfigError` when a policy's package is one that the bundle fills itself.
-    """
+    """A signed bundle of these policies (path -> Rego that compiles) and facts, with the enforcement modules that
+    ship."""
     enforcement = {
         path.relative_to(POLICIES).as_posix(): path.read_bytes()
         for path in sorted((POLICIES / ENFORCEMENT).glob("*.rego"))
         if not path.name.endswith("_test.rego")
     }
     modules = {f"policies/{path}": body for path, body in policies.items()}
-    roots = _roots(modules)
+    roots = _roots(policies)
     data = {"fairmesh": {"catalog": _catalog(described), "subjects": _subjects(subjects)}}
     files = {**enforcement, **modules, "data.json": _canonical(data)}
     revision = hashlib.sha256("".join(f"{name}\0{_sha256(files[name])}\n" for name in sorted(files)).encode())
@@ -121,21 +119,9 @@ def build(
     return Bundle(revision.hexdigest(), _archive({".signatures.json": _canonical(signature), **files}))
 
 
-_PACKAGE = re.compile(r"(?m)^package\s+([\w.]+)")
-_OURS = re.compile(r"trino\b|fairmesh\.(catalog|subjects)\b")
-
-
-def _roots(modules: Mapping[str, bytes]) -> list[str]:
+def _roots(policies: Mapping[str, bytes]) -> list[str]:
     """The paths of `data` that the policies take, by their first part, and the mesh's own."""
-    roots = {"fairmesh"}
-    for path, body in modules.items():
-        package = _PACKAGE.search(body.decode())
-        if package is None or _OURS.match(package[1]):
-            raise ConfigError(
-                f"{path} is in no package a bundle can hold", remedy="Not trino, fairmesh.catalog or fairmesh.subjects."
-            )
-        roots.add(package[1].partition(".")[0])
-    return sorted(roots)
+    return sorted({"fairmesh", *(read(body.decode()).package[0] for body in policies.values())})
 
 
 def _catalog(described: Iterable[Described]) -> dict[str, object]:

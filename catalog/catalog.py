@@ -49,6 +49,7 @@ from fairmesh.catalog.model import (
     EntryKind,
     LineageDirection,
     LineageNode,
+    Obligations,
     Outcome,
     Report,
     StatementChange,
@@ -412,7 +413,7 @@ class Catalog:
         offline: bool = False, trial: Validator | None = None,
     ) -> None:  # fmt: skip
         """Authorize, compare and validate against the mesh as it is now, by one policy from first to last."""
-        self._each(lambda attempt: self._authorize(subject, attempt, channel, access), attempts)
+        self._each(lambda attempt: self._authorize(subject, attempt, channel, access, dry_run), attempts)
         open_attempts = [a for a in attempts if a.outcome is None]
         backgrounds = self._backgrounds(subject, open_attempts, channel, dry_run, access)
         now = self.clock()
@@ -424,26 +425,33 @@ class Catalog:
 
         self._each(judge, open_attempts)
 
-    def _authorize(self, subject: Subject, attempt: _Attempt, channel: str, access: Access) -> None:
+    def _authorize(self, subject: Subject, attempt: _Attempt, channel: str, access: Access, dry_run: bool) -> None:
         document = attempt.document
         assert document is not None
-        stored = attempt.stored = self.registry.by_key.get(document.key)
+        held = self.registry.by_key.get(document.key)
+        seen = held is not None and self._may_know(subject, held, channel, access)
+        stored = attempt.stored = held if seen else None
         action = Action.UPDATE if _alive(stored) else Action.REGISTER
         keys = [document.access]
         if document.stated_domain not in (None, document.access.domain):
             keys.append(replace(document.access, domain=document.stated_domain or ""))
-        both = [*keys, self.registry.keys[stored.key_id]] if stored is not None else keys
-        attempt.decision, denied = self._decided(subject, action, both, channel, access)
-        if denied and stored is not None:
-            # who may not register here either learns nothing of what is stored, not even that something is
-            other, unknown = self._decided(subject, Action.REGISTER, keys, channel, access)
-            attempt.decision = other if unknown else attempt.decision
+        if stored is not None:
+            keys.append(self.registry.keys[stored.key_id])
+        attempt.decision, denied = self._decided(subject, action, keys, channel, access)
+        if held is not None and not seen and not denied and not dry_run:
+            # a trial does not tell that something is there; storing over it is not to be had
+            decided = attempt.decision
+            attempt.decision, denied = (
+                Decision(action, False, ("key-not-available",), Obligations(), decided.policy, decided.revision),
+                True,
+            )
         _note_decision(subject, attempt.decision, document.key)
         if denied:
             raise Forbidden(
                 f"{document.key} may not be registered by {subject.id}: " + ", ".join(attempt.decision.reasons),
-                attempt.decision, remedy="Ask the domain's team, or use a token with the producer role for this domain",
-            )  # fmt: skip
+                attempt.decision,
+                remedy="Ask the domain's team or the governance team; it takes the producer role in the domain",
+            )
         if stored is not None and stored.iri != document.product:
             raise Conflict(
                 f"the key {document.key} belongs to <{stored.iri}>", iri=document.product, remedy="Choose another key"
@@ -452,6 +460,12 @@ class Catalog:
         current = stored.revision if _alive(stored) and stored is not None else 0
         if expected is not None and expected != current:
             raise _stale(stored, expected)
+
+    def _may_know(self, subject: Subject, product: Product, channel: str, access: Access) -> bool:
+        """Whether the subject may discover the product or, if it is retired, its tombstone."""
+        key = self.registry.keys[product.key_id]
+        questions = [(Action.DISCOVER, key), (Action.READ_METADATA, key)]
+        return any(d.allowed for d in access.decide_many(subject, questions, channel=channel, now=self.clock()))
 
     def _decided(
         self, subject: Subject, action: Action, keys: list[AccessKey], channel: str, access: Access

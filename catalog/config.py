@@ -129,7 +129,10 @@ SETTINGS = (
     Setting("governance", None, "Folder of rule sets used instead of the ones shipped.", _folder),
     Setting("policies", None, "Folder of access policies used instead of the ones shipped.", _folder),
     Setting(
-        "workers", min(4, os.cpu_count() or 1), "Child processes that parse and validate documents.", _number(1, 256)
+        "workers",
+        min(4, os.cpu_count() or 1),
+        "Child processes that parse and validate documents, and that work out what a policy would change.",
+        _number(1, 256),
     ),
     Setting("max_bytes", 5_000_000, "Largest document accepted, in bytes.", _number(1, 1_000_000_000)),
     Setting("max_depth", 256, "Deepest nesting accepted in a document.", _number(1, 1_000)),

@@ -23,7 +23,7 @@ import shutil
 import threading
 import uuid
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -44,7 +44,7 @@ BUNDLE = "access"
 _MAX_LINE = 16_000_000
 _CLOSE_SECONDS = 5.0
 _PER_QUESTION = 1024
-"""What a waiting question counts for beside its text."""
+"""What a waiting question counts for beside the texts of itself and its answer."""
 _WORD = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}|")
 _NAME = re.compile(r"decisions-([0-9]{6,12})\.jsonl(\.gz)?")
 
@@ -57,7 +57,7 @@ _log = logging.getLogger("fairmesh")
 @dataclass(frozen=True, slots=True)
 class _Asked:
     question: str
-    answer: object
+    answer: bytes | str | None
     revision: str
     at: datetime
     error: str | None
@@ -106,11 +106,11 @@ class DecisionLog:
     def record(self, question: str, answer: object, *, revision: str, at: datetime, error: str | None = None) -> None:
         """Have one question recorded. Never waits for the disk and never raises.
 
-        `question` is the input as sent (JSON text), `answer` the engine's as parsed, which must not change any more;
-        `error` says why the question was refused although it was asked, and `answer` is then what came, or None.
-        After `close` nothing is recorded.
+        `question` is the input as sent (JSON text), `answer` the engine's as parsed; `error` says why the question was
+        refused although it was asked, and `answer` is then what came, or None. After `close` nothing is recorded.
         """
-        size = len(question) + _PER_QUESTION
+        packed = _packed(answer)
+        size = len(question) + len(packed or "") + _PER_QUESTION
         with self._changed:
             if self._closing:
                 return
@@ -119,7 +119,7 @@ class DecisionLog:
             if self._waiting_bytes + size > self._max_waiting:
                 self._refused += 1
             else:
-                self._waiting.append(_Asked(question, answer, revision, at, error))
+                self._waiting.append(_Asked(question, packed, revision, at, error))
                 self._waiting_bytes += size
             self._changed.notify_all()
 
@@ -193,14 +193,14 @@ class DecisionLog:
             "timestamp": _stamp(asked.at),
         }
         if asked.answer is not None:
-            event["result"] = asked.answer
+            event["result"] = _unpacked(asked.answer)
         if asked.error is not None:
             event["error"] = {"code": "policy-unavailable", "message": asked.error}
         return event if self._key is None else _mask(event, self._key)
 
 
 def _mask(event: dict[str, Any], key: bytes) -> dict[str, Any]:
-    """`event` without what tells who asked; its input is changed in place, its result (the engine's) is not."""
+    """`event`, changed in place, without what tells who asked."""
     subject = event["input"]["subject"]
     masked, erased = ["/input/subject/id"], []
     subject["id"] = hmac.new(key, subject["id"].encode("utf-8"), hashlib.sha256).hexdigest()
@@ -230,6 +230,22 @@ def _unfiltered(result: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
             erased.append(f"/result/{id}/obligations/row_filter")
         kept[id] = decision
     return kept, erased
+
+
+def _packed(answer: object) -> bytes | str | None:
+    """An answer as it waits: as text, which takes less room than objects and can be counted."""
+    if answer is None:
+        return None
+    try:
+        return orjson.dumps(answer)
+    except TypeError:  # answers that were refused may hold long integers, lone surrogates or deep nesting
+        with contextlib.suppress(RecursionError):
+            return json.dumps(answer, separators=(",", ":"))
+        return None
+
+
+def _unpacked(answer: bytes | str) -> Any:
+    return orjson.loads(answer) if isinstance(answer, bytes) else json.loads(answer)
 
 
 def _line(event: Mapping[str, Any]) -> bytes:
@@ -397,7 +413,8 @@ class Recorded:
 
 
 class RecordedDecisions:
-    """The decisions recorded in `folder`, oldest first, those before `since` left out. Reads as it is iterated.
+    """The decisions recorded in `folder`, oldest first (newest first by `reversed`), those before `since` left out.
+    Reads as it is iterated.
 
     `unreadable` counts lines and files that could not be read, `lost` the decisions the log says it lacks; both count
     what the last iteration met. A writer may be at work in the folder: what it adds meanwhile may or may not be seen.
@@ -413,16 +430,27 @@ class RecordedDecisions:
     def __iter__(self) -> Iterator[Recorded]:
         self.unreadable = self.lost = 0
         for number in _numbers(self._folder):
-            file = _opened(self._folder, number)
-            if file is None:  # removed since the folder was listed
-                continue
-            with file:
-                for line in self._lines(file):
-                    recorded = self._recorded(line)
-                    if recorded is not None and (self._since is None or recorded.at >= self._since):
-                        yield recorded
+            yield from self._decisions(self._lines(number))
 
-    def _lines(self, file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
+    def __reversed__(self) -> Iterator[Recorded]:
+        self.unreadable = self.lost = 0
+        for number in reversed(_numbers(self._folder)):
+            yield from self._decisions(reversed(list(self._lines(number))))
+
+    def _decisions(self, lines: Iterable[bytes]) -> Iterator[Recorded]:
+        for line in lines:
+            recorded = self._recorded(line)
+            if recorded is not None and (self._since is None or recorded.at >= self._since):
+                yield recorded
+
+    def _lines(self, number: int) -> Iterator[bytes]:
+        file = _opened(self._folder, number)
+        if file is None:  # removed since the folder was listed
+            return
+        with file:
+            yield from self._whole_lines(file)
+
+    def _whole_lines(self, file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
         try:
             while line := file.readline(_MAX_LINE):
                 if line.endswith(b"\n"):

@@ -7,18 +7,19 @@ key, under both policies. Nothing is cached or logged here beyond what the two `
 from __future__ import annotations
 
 import functools
-import re
+import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any, Protocol, cast
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
 
-from fairmesh.catalog.access import Access, EmbeddedEngine, Facts, PolicySet
+from fairmesh.catalog.access import Access, EmbeddedEngine, PolicySet
+from fairmesh.catalog.decisionlog import Recorded
 from fairmesh.catalog.errors import PolicyUnavailable
 from fairmesh.catalog.model import FIELDS, AccessKey, Action, Decision, Need, Subject, granted_under
 from fairmesh.catalog.registry import Grants, Registry
@@ -31,7 +32,6 @@ _PRODUCT_ACTIONS = (Action.DISCOVER, Action.READ_METADATA, *_ASKED)
 _MUCH = 20_000
 """Subjects times access keys times channels from which child processes are worth their start."""
 _CHILD_SECONDS = 600.0
-_ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 _ANY_FIELD = sum(FIELDS.values())
 _OF_READING = Need.READ - Need.DISCOVER
 
@@ -50,8 +50,9 @@ class SubjectClass:
 class Change:
     """What one class of subjects gains, or loses, of one action.
 
-    `count` products, of which `examples` (keys, in order) are the first. Gaining is to be allowed, and also to see more
-    by an action that was allowed before: a column, a field, other rows. For GOVERN the things counted are no products:
+    `count` products, of which `examples` (keys, in order) are the first. `partial`: the action is allowed before and
+    after, and more (or less) of the products is seen by it: columns, fields, or rows; other rows are both more and
+    less. Else the action itself comes to be allowed, or ceases to be. For GOVERN the things counted are no products:
     the rule sets, the policies, the policies of a domain, the bundle.
 
     `subjects` is None where all classes are counted together.
@@ -60,6 +61,7 @@ class Change:
     subjects: SubjectClass | None
     action: Action
     gains: bool
+    partial: bool
     count: int
     examples: tuple[str, ...]
 
@@ -68,7 +70,7 @@ class Change:
 class Replay:
     """Recorded decisions, asked again: how many of them the proposed policy would answer otherwise.
 
-    `skipped` could not be asked again, or got no answer.
+    `skipped` got no answer, or were not asked again: newer ones used up the time.
     """
 
     decisions: int = 0
@@ -94,12 +96,12 @@ class Impact:
     replay: Replay = Replay()
 
 
-def subject_classes(subjects: Iterable[Subject], *policies: PolicySet) -> list[SubjectClass]:
-    """Subjects grouped by what these policies may look at, in the order of their first ids.
+def subject_classes(subjects: Iterable[Subject], *deciding: Access) -> list[SubjectClass]:
+    """Subjects grouped by what their policies may look at, in the order of their first ids.
 
     Subjects that differ in their id alone are one class, unless a policy may look at ids.
     """
-    by_id = any(_READS_ID.search(code) for policy in policies for code in policy.code())
+    by_id = any(access.program.may_read("subject", "id") for access in deciding)
     groups: dict[Subject, set[str]] = {}
     for subject in subjects:
         facts = replace(
@@ -113,11 +115,6 @@ def subject_classes(subjects: Iterable[Subject], *policies: PolicySet) -> list[S
 
 def _sorted(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(set(words)))
-
-
-_READS_ID = re.compile(r"\binput\b(?!\.(?!subject\b(?!\.(?:kind|roles|teams|domains|clearance|purpose)\b)))")
-"""`input` by itself, or `input.subject` but not one of its other fields."""
-_READS_CHANNEL = re.compile(r"\binput\b(?!\.(?!context\b(?!\.now_ns\b)))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +165,8 @@ def impact(
     Raises `PolicyUnavailable`, and `WorkerFailed` when a child does not finish.
     """
     may_show = np.ones(len(mesh.keys), dtype=np.bool_) if shown is None else shown & Need.DISCOVER != 0
-    channels = CHANNELS if any(_reads_channel(access.policies) for access in (current, proposed)) else CHANNELS[:1]
+    by_channel = any(access.program.may_read("context", "channel") for access in (current, proposed))
+    channels = CHANNELS if by_channel else CHANNELS[:1]
     found: list[Change] = []
     merged = _Compared({}, {})
     widens = False
@@ -188,84 +186,52 @@ def impact(
     return Impact(current.policy_digest, proposed.policy_digest, len(classes), products, tuple(found), widens)
 
 
-class Recorded(Protocol):
-    """One question of the decision log, as it was asked and answered."""
-
-    @property
-    def at(self) -> datetime: ...
-    @property
-    def input(self) -> Mapping[str, Any]: ...
-    @property
-    def result(self) -> Mapping[str, Any] | None: ...
-    @property
-    def error(self) -> str | None: ...
-    @property
-    def subject(self) -> Subject: ...
-
-
-def replay(proposed: Access, recorded: Iterable[Recorded]) -> Replay:
-    """Ask every recorded question again, at the moment it was asked. Pseudonyms stay pseudonyms."""
-    known: dict[_Question, bool | None] = {}
+def replay(
+    proposed: Access, newest_first: Iterable[Recorded], *, seconds: float = 10.0, most: int = 100_000
+) -> Replay:  # fmt: skip
+    """Ask recorded questions again, each as it was put, at its moment, until time or number is used up; the rest is
+    skipped. Pseudonyms stay pseudonyms."""
+    until = time.monotonic() + seconds
     counts: Counter[str] = Counter()
-    timeless = None if proposed.policies.reads_time else _ANY_TIME
-    for each in recorded:
-        for id, stated in each.input["resources"].items():
-            try:
-                question, before = _question(each, id, stated, timeless)
-                if question not in known:
-                    known[question] = _asked_again(proposed, question)
-            except (KeyError, TypeError):  # a line that is not as we write them
-                counts["skipped"] += 1
-                continue
-            after = known[question]
-            if after is None:
-                counts["skipped"] += 1
-                continue
-            counts["decisions"] += 1
+    for each in newest_first:
+        resources = each.input["resources"]
+        late = counts["decisions"] >= most or time.monotonic() >= until
+        allowed = None if late or each.error is not None else _asked_again(proposed, each)
+        if allowed is None:
+            counts["skipped"] += len(resources)
+            continue
+        counts["decisions"] += len(allowed)
+        for before, after in allowed:
             if after is not before:
                 counts["to_allow" if after else "to_deny"] += 1
     return Replay(counts["decisions"], counts["to_allow"], counts["to_deny"], counts["skipped"])
 
 
-_Question = tuple[Subject, str, str, Facts, datetime]
-
-
-def _question(line: Recorded, id: str, stated: Mapping[str, Any], timeless: datetime | None) -> tuple[_Question, bool]:
-    """One recorded question about one resource, and its answer. Raises `KeyError` or `TypeError`."""
-    if line.error is not None or line.result is None:
-        raise KeyError("result")
-    before = id in line.result and line.result[id]["allow"] is True
-    facts = Facts(
-        stated["domain"], stated["classification"], tuple(stated["tags"]), stated["status"], stated["is_owner"],
-        stated["is_member"], stated["type"],
-    )  # fmt: skip
-    moment = timeless or line.at.replace(second=0, microsecond=0)
-    return (line.subject, line.input["action"], line.input["context"]["channel"], facts, moment), before
-
-
-def _asked_again(access: Access, question: _Question) -> bool | None:
-    subject, action, channel, facts, at = question
-    try:
-        decided = access.decide_facts(subject, cast(Action, action), [facts], channel=channel, now=at)
-    except PolicyUnavailable:
+def _asked_again(access: Access, line: Recorded) -> list[tuple[bool, bool]] | None:
+    """Whether each resource was allowed, and would be; None when it cannot be had."""
+    if line.result is None:
         return None
-    return decided[0].allowed
-
-
-def _reads_channel(policies: PolicySet) -> bool:
-    return any(_READS_CHANNEL.search(code) for code in policies.code())
+    ids = [f"k{number}" for number in range(len(line.input["resources"]))]
+    try:
+        before = [id in line.result and line.result[id]["allow"] is True for id in ids]
+        return list(zip(before, access.allows(json.dumps(line.input), len(ids)), strict=True))
+    except (PolicyUnavailable, LookupError, TypeError, ValueError, RecursionError):  # or a line that is not ours
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """What one subject gains (True) and loses: access keys in use by action, and other things it governs."""
+    """What one subject gains (True) and loses: access keys in use by action, and other things it governs.
 
-    masks: Mapping[tuple[Action, bool], Mask]
+    `masks` is by action, whether it is a gain, and whether it is a partial one.
+    """
+
+    masks: Mapping[tuple[Action, bool, bool], Mask]
     governs: Mapping[bool, tuple[str, ...]]
 
     @property
     def widens(self) -> bool:
-        return bool(self.governs[True]) or any(mask.any() for (_, gains), mask in self.masks.items() if gains)
+        return bool(self.governs[True]) or any(mask.any() for (_, gains, _), mask in self.masks.items() if gains)
 
     def __or__(self, other: _Compared) -> _Compared:
         masks = {place: mask | self.masks.get(place, False) for place, mask in other.masks.items()}
@@ -311,13 +277,14 @@ def _in_child(subject: Subject) -> _Compared:
 def _compared(
     current: Access, proposed: Access, subject: Subject, asked: _Asked, channels: Sequence[str], now: datetime
 ) -> _Compared:
-    found: dict[tuple[Action, bool], Mask] = {}
+    found: dict[tuple[Action, bool, bool], Mask] = {}
     for channel in channels:
         sides = [_granted(access, subject, asked.keys, channel, now) for access in (current, proposed)]
         for gains, (old, new) in ((True, sides), (False, sides[::-1])):
             for action in _PRODUCT_ACTIONS:
-                more = _more(action, old, new) & asked.used
-                found[action, gains] = found.get((action, gains), False) | more
+                for partial, more in enumerate(_more(action, old, new)):
+                    place = (action, gains, bool(partial))
+                    found[place] = found.get(place, False) | more & asked.used
     return _Compared(found, _governs(current, proposed, subject, asked, channels, now))
 
 
@@ -348,21 +315,20 @@ def _bits(decision: Decision) -> int:
     return granted_under(decision.obligations) if decision.action is Action.READ_DATA else 1
 
 
-def _more(action: Action, old: _Granted, new: _Granted) -> Mask:
-    """Where `new` grants something of this action that `old` does not."""
-    more: Mask
+def _more(action: Action, old: _Granted, new: _Granted) -> tuple[Mask, Mask]:
+    """Where `new` allows this action and `old` does not; and where both do, but `new` lets more be seen."""
     if action in old.asked:
-        more = new.asked[action] & ~old.asked[action] != 0
+        before, after = old.asked[action], new.asked[action]
+        allowed, more = before != 0, after & ~before != 0
         if action is Action.READ_DATA:  # rows that are left out otherwise may be more, or others
-            more |= (old.filters != None) & (old.filters != new.filters) & (new.asked[action] != 0)  # noqa: E711
-        return more
+            more |= (old.filters != None) & (old.filters != new.filters) & (after != 0)  # noqa: E711
+        return more & ~allowed, more & allowed
     old_reads, new_reads = (side.scope & _OF_READING != 0 for side in (old, new))
+    gained = new.scope & ~old.scope
     if action is Action.READ_METADATA:
-        more = (new.scope & ~np.where(old_reads, old.scope, 0) != 0) & new_reads
-    else:
-        gained = new.scope & ~old.scope
-        more = (gained & Need.DISCOVER != 0) | ((gained & _ANY_FIELD != 0) & ~new_reads)
-    return more
+        return new_reads & ~old_reads, new_reads & old_reads & (gained != 0)
+    comes = gained & Need.DISCOVER != 0
+    return comes, (gained & _ANY_FIELD != 0) & ~new_reads & ~comes
 
 
 def _governs(
@@ -393,10 +359,10 @@ def _governed(
 
 
 def _changes(subjects: SubjectClass | None, compared: _Compared, mesh: Mesh, shown: Mask) -> Iterator[Change]:
-    for (action, gains), mask in compared.masks.items():
+    for (action, gains, partial), mask in compared.masks.items():
         count, examples = mesh.count(mask, shown)
         if count:
-            yield Change(subjects, action, gains, count, examples)
+            yield Change(subjects, action, gains, partial, count, examples)
     for gains, things in compared.governs.items():
         if things:
-            yield Change(subjects, Action.GOVERN, gains, len(things), things[:EXAMPLES])
+            yield Change(subjects, Action.GOVERN, gains, False, len(things), things[:EXAMPLES])

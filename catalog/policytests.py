@@ -1,32 +1,28 @@
 """The tests that policies bring along, run in process: golden tables, cases, and rules named `test_...`.
 
 A file `*_test.rego` may hold `cases`, an object of name -> {"input": ..., "answer": ...}: the answer is the whole
-decision on the input's one resource, `r`. Rules named `test_...` must be true. What says `with` cannot be run here:
-OPA runs it (`opa test`).
+decision on the input's one resource, `r`. Rules named `test_...` must be true; a rule `test_...[case]` must be true for
+every case, and have one. They may say `with`, but not replace functions.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from fairmesh.catalog.access import Access, PolicySet
 from fairmesh.catalog.errors import ConfigError, InputError, PolicyUnavailable, TooLarge
-from fairmesh.catalog.policyfiles import ENTRY
 from fairmesh.catalog.policytables import read_table
-from fairmesh.catalog.rego import Program, RegoError, compile_policies
+from fairmesh.catalog.rego import Program, RegoError, RegoSyntaxError, Rule, compile_policies, read
 
 MAX_ROWS = 5_000
 """Rows that all golden tables of a set may have together."""
 _FAILS = "the policy cannot be evaluated: it conflicts, fails, or takes too long"
-_PACKAGE = re.compile(r"(?m)^package\s+([\w.]+)")
-_TEST = re.compile(r"(?m)^(test_\w+)(.?)")
-_CASES = re.compile(r"(?m)^cases\b")
-_WITH = re.compile(r"\bwith\b")
+_SHOWN_CASES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +38,28 @@ class TestFailure:
 
 @dataclass(frozen=True, slots=True)
 class TestRun:
-    """What became of the tests. `not_run` names those that only OPA can run, as `file: rule`."""
+    """How many tests passed, a rule with cases counting once, and what is known of the others."""
 
     __test__ = False
 
     passed: int
     failures: tuple[TestFailure, ...]
-    not_run: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RegoEntry:
+    """What is run of a file `*_test.rego`: the rule at the path `rule` (with slashes).
+
+    `kind` is `test`, a rule that must be true, `keyed`, one that must be true for every case, or `cases`.
+    """
+
+    line: int
+    rule: str
+    kind: str
+
+    @property
+    def name(self) -> str:
+        return self.rule.rpartition("/")[2]
 
 
 def is_rule(path: str) -> bool:
@@ -64,9 +75,13 @@ def is_table(path: str) -> bool:
     return path.endswith(".yaml") and PurePosixPath(path).parent.name == "decisions"
 
 
+@lru_cache(maxsize=512)
 def count_tests(body: bytes) -> int:
-    """How many rules of a `*_test.rego` file are tests."""
-    return len({name for name, _ in _TEST.findall(body.decode())})
+    """How many rules of a `*_test.rego` file are tests; 0 when it cannot be read."""
+    try:
+        return len({entry.rule for entry in entries("", body) if entry.kind != "cases"})
+    except InputError:
+        return 0
 
 
 def run_tests(access: Access, tests: Mapping[str, bytes], *, seconds: float) -> TestRun:
@@ -82,7 +97,7 @@ def run_tests(access: Access, tests: Mapping[str, bytes], *, seconds: float) -> 
         run.rego({path: body for path, body in tests.items() if is_rego_test(path)})
     except _Hopeless as end:
         run.failures.append(end.failure)
-    return TestRun(run.passed, tuple(run.failures), tuple(run.not_run))
+    return TestRun(run.passed, tuple(run.failures))
 
 
 class _Hopeless(Exception):
@@ -96,7 +111,6 @@ class _Run:
     def __init__(self, access: Access, end: float) -> None:
         self.passed = 0
         self.failures: list[TestFailure] = []
-        self.not_run: list[str] = []
         self._access = access
         self._end = end
         self._rows = 0
@@ -114,46 +128,45 @@ class _Run:
                 raise _Hopeless(path, row.line, f"{row.name}: {_FAILS}") from None
 
     def rego(self, files: Mapping[str, bytes]) -> None:
-        """Files that say `with` are left to OPA, but for their cases: the planner cannot read them."""
-        readable = {}
+        if not files:
+            return
+        program = self._program(files)
+        run: set[str] = set()
         for path, body in files.items():
-            if _WITH.search("".join(PolicySet({path: body}, "").code())):
-                self.not_run += [f"{path}: {name}" for name, _ in _TEST.findall(body.decode())]
-            else:
-                readable[path] = body
-        found_in = {path: list(entries(path, body)) for path, body in readable.items()}
-        if any(found_in.values()):
-            program = self._program(readable, [entry for found in found_in.values() for _, entry, _ in found])
-            for path, found in found_in.items():
-                for line, entry, is_cases in found:
-                    self._in_time(path, line)
-                    self._entry(program, path, line, entry, is_cases)
+            for entry in entries(path, body):
+                self._in_time(path, entry.line)
+                if entry.rule in run:
+                    self._count(path, entry.line, entry.name, "another test has this name: give it one of its own")
+                else:
+                    self._entry(program, path, entry)
+                run.add(entry.rule)
 
-    def _program(self, files: Mapping[str, bytes], entries: list[str]) -> Program:
-        policies = PolicySet.from_files({**self._access.policies.files, **files})
+    def _program(self, files: Mapping[str, bytes]) -> Program:
         try:
-            return compile_policies(policies, (ENTRY, *dict.fromkeys(entries)))
+            return compile_policies(PolicySet.from_files({**self._access.policies.files, **files}))
         except ConfigError as error:
             raise InputError(error.message, line=error.line, column=error.column, remedy=error.remedy) from error
 
-    def _entry(self, program: Program, path: str, line: int, entry: str, is_cases: bool) -> None:
-        name = entry.rpartition("/")[2]
+    def _entry(self, program: Program, path: str, entry: RegoEntry) -> None:
         try:
-            value = program.evaluate("{}", entry)
+            if entry.kind == "cases":
+                self._cases(program, path, entry, program.evaluate(None, entry.rule))
+                return
+            failure = _keyed(program, entry.rule) if entry.kind == "keyed" else _plain(program, entry.rule)
         except RegoError as error:
-            self._count(path, line, name, f"it cannot be evaluated: {error}")
+            failure = f"it cannot be evaluated: {error}"
+        self._count(path, entry.line, entry.name, failure)
+
+    def _cases(self, program: Program, path: str, entry: RegoEntry, cases: object) -> None:
+        if not isinstance(cases, dict):
+            self._count(path, entry.line, entry.name, "it is not an object of cases")
             return
-        if not is_cases:
-            self._count(path, line, name, None if value is True else "it is not true")
-        elif isinstance(value, dict):
-            for case, stated in value.items():
-                self._in_time(path, line)
-                try:
-                    self._count(path, line, case, _case(program, stated))
-                except RegoError as error:
-                    raise _Hopeless(path, line, f"{case}: {_FAILS}") from error
-        else:
-            self._count(path, line, name, "it is not an object of cases")
+        for case, stated in cases.items():
+            self._in_time(path, entry.line)
+            try:
+                self._count(path, entry.line, case, _case(program, stated))
+            except RegoError as error:
+                raise _Hopeless(path, entry.line, f"{case}: {_FAILS}") from error
 
     def _in_time(self, path: str, line: int) -> None:
         if time.monotonic() > self._end:
@@ -166,19 +179,45 @@ class _Run:
             self.failures.append(TestFailure(path, line, f"{name}: {failure}"))
 
 
-def entries(path: str, body: bytes) -> Iterator[tuple[int, str, bool]]:
-    """Line, entry point, and whether it holds cases, of what can be run in a test file. Raises `InputError`."""
-    text = body.decode()
-    package = _PACKAGE.search(text)
-    if package is None:
-        raise InputError(f"{path} has no package", line=1, remedy="Begin it with `package` and a name")
-    folder = package[1].replace(".", "/")
-    for found in _TEST.finditer(text):
-        if found[2] != "[":  # a test of many cases is an object, in which a case that fails is only missing
-            yield text.count("\n", 0, found.start()) + 1, f"{folder}/{found[1]}", False
-    cases = _CASES.search(text)
-    if cases is not None:
-        yield text.count("\n", 0, cases.start()) + 1, f"{folder}/cases", True
+def entries(path: str, body: bytes) -> Iterator[RegoEntry]:
+    """What is run of a file `*_test.rego`, in the order it stands there. Raises `InputError`."""
+    try:
+        module = read(body.decode())
+    except RegoSyntaxError as error:
+        line, column = error.place
+        raise InputError(
+            f"{path}: {error.message}", line=line, column=column, remedy=error.remedy or "Mend the file"
+        ) from None
+    package, stated = "/".join(module.package), {rule.name for rule in module.rules if not rule.default}
+    has_cases = False
+    for rule in module.rules:
+        if rule.name == ("cases",) and not has_cases:
+            has_cases = True
+            yield RegoEntry(rule.place[0], f"{package}/cases", "cases")
+        name = _test_name(rule)
+        if name and not (rule.default and rule.name in stated):  # a default is a part of the test
+            yield RegoEntry(rule.place[0], f"{package}/{name}", "keyed" if rule.keys else "test")
+
+
+def _test_name(rule: Rule) -> str:
+    """The name up to the first part that makes it one of a test, as in OPA; empty for other rules."""
+    at = next((i for i, part in enumerate(rule.name) if part.startswith("test_")), None)
+    return "" if at is None else "/".join(rule.name[: at + 1])
+
+
+def _plain(program: Program, rule: str) -> str | None:
+    """What is wrong with a test. Raises `RegoError`."""
+    return None if program.evaluate(None, rule) is True else "it is not true"
+
+
+def _keyed(program: Program, rule: str) -> str | None:
+    """What is wrong with a test that has cases. Raises `RegoError`."""
+    cases = program.cases(rule)
+    if not cases:
+        return "it has no case"
+    failed = sorted(case for case, holds in cases.items() if not holds)
+    more = f" and {len(failed) - _SHOWN_CASES} more" if len(failed) > _SHOWN_CASES else ""
+    return f"it is not true for {', '.join(failed[:_SHOWN_CASES])}{more}" if failed else None
 
 
 def _case(program: Program, stated: object) -> str | None:

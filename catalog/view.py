@@ -170,7 +170,7 @@ class View:
             said = self._all(iri)
             by = {product.home for *_, product in said if product is not None}
             if len(by) > 1 and not iri.startswith(self._catalog.iri_base):
-                first = next((owner for owner in self._owners(iri) if owner.home in by), None)
+                first = next((owner for owner in self.describers(iri) if owner.home in by), None)
                 said = [s for s in said if first is None or s[3] is None or s[3] is first]
             self._heads[iri] = said
         return self._heads[iri]
@@ -313,7 +313,7 @@ class View:
             for (predicate, way), nodes in sorted(grouped.items())
         )
 
-    def _owners(self, iri: str) -> list[Product]:
+    def describers(self, iri: str) -> list[Product]:
         """The products known to describe a node as their own: the reader sees what they say of it. The product itself
         first, others in the order they were created."""
         registry = self._registry
@@ -322,7 +322,7 @@ class View:
 
     def viewer_can(self, iri: str, actions: Sequence[Action]) -> tuple[Decision, ...]:
         """What the subject may do with the product the node belongs to; nodes of no product are nobody's to change."""
-        owners = self._owners(iri) if self.exists(iri) else []
+        owners = self.describers(iri) if self.exists(iri) else []
         if not owners:
             return tuple(self._unowned(action) for action in actions)
         key = owners[0].key_id
@@ -487,7 +487,7 @@ class View:
         )  # fmt: skip
 
     def _product_of(self, iri: str) -> str | None:
-        return next((p.iri for p in self._owners(iri)), None)
+        return next((p.iri for p in self.describers(iri)), None)
 
     def columns(self, dataset: str, page: PageRequest) -> Page[ColumnInfo]:
         """Columns by position, then name."""
@@ -760,7 +760,7 @@ class View:
         items = list(walk.items)
         if filter is not None:
             kept = {p.iri for p in self._filtered(filter)}
-            items = [w for w in items if any(o.iri in kept for o in self._owners(w.node))]
+            items = [w for w in items if any(o.iri in kept for o in self.describers(w.node))]
         items.sort(key=reading.walk_key)
         return self._cursors.page(items, reading.walk_key, page), walk.truncated
 

@@ -1,4 +1,4 @@
-"""Killable child processes: where untrusted input meets a native parser, a regex or a policy.
+"""Killable child processes: where untrusted input meets a native parser or a regular expression.
 
 A `Pool` runs module-level functions in children. A call that outlives its time or kills its child costs that child
 alone: it is replaced, and the caller gets `WorkerFailed`. Children end with their parent, even when stuck in native

@@ -27,7 +27,7 @@ from fairmesh.catalog.graph import VOCABULARY, OxigraphGraph
 from fairmesh.catalog.lineage import LineageIndex
 from fairmesh.catalog.locking import SharedLock
 from fairmesh.catalog.model import Draft, Entry, EntryKind, Subject
-from fairmesh.catalog.policing import Policies, PolicyVersion, Publishing
+from fairmesh.catalog.policing import InUse, Policies, PolicyVersion, Publishing
 from fairmesh.catalog.registry import Registry
 from fairmesh.catalog.search import Index
 
@@ -99,13 +99,12 @@ class Standing(Policies):
     def __init__(self, access: Access) -> None:
         self._log = None
         self._past = []
-        self._access = access
-        self._current = PolicyVersion(
-            access.policy_digest, NOW - timedelta(days=300), "fairmesh", "folder", None, access.policies.files
-        )
+        start = NOW - timedelta(days=300)
+        version = PolicyVersion(access.policy_digest, start, "fairmesh", "folder", None, access.policies.files)
+        self._in_use = InUse(version, access)
 
     def in_force(self, at: datetime) -> PolicyVersion | None:
-        return self._current if at >= self._current.at else None
+        return self.current if at >= self.current.at else None
 
     def recorded(self) -> RecordedDecisions:
         return RecordedDecisions(Path("/nowhere"))

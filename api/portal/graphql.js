@@ -57,6 +57,15 @@ const SAMPLES = {
     relations(direction: BOTH, first: 20) { totalCount edges { direction predicate { curie } node { iri label } } }
   }
 }`, { iri: "http://localhost/id/domain/sales" }],
+  "Policies (stewards)": [`{ policies { path version publishedAt publishedBy tests description } }`, {}],
+  "Why may somebody do this? (stewards)": [
+    `query Explain($actor: String!, $action: Action!, $key: String!) {
+  explain(actor: $actor, action: $action, key: $key) {
+    decision { allowed reasons obligations { kind detail } policy revision }
+    facts
+    rules { file row rule value }
+  }
+}`, { actor: "anonymous", action: "READ_METADATA", key: "sales.orders" }],
   "Rules": [`{ shapes { iri label severity scope targets { curie } } }`, {}],
 };
 

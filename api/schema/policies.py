@@ -11,6 +11,8 @@ from urllib.parse import quote
 import strawberry
 from strawberry import UNSET
 
+from fairmesh.api.holders import Holder, decide, holder, of_product
+from fairmesh.api.questions import read_subject
 from fairmesh.api.schema.failures import UserError, user_error
 from fairmesh.api.schema.inputs import JSON, Cost, field
 from fairmesh.api.schema.operation import CHANNEL, Info, Operation
@@ -25,8 +27,6 @@ from fairmesh.catalog.rego import Step
 
 POLICY = "https://w3id.org/fairmesh/policy/"
 """Policy files are named by this and their path."""
-_LISTS = ("roles", "teams", "domains")
-_TEXTS = ("id", "kind", "clearance", "purpose")
 _PRODUCT_ACTIONS = tuple(action for action in Action if action is not Action.GOVERN)
 
 
@@ -166,32 +166,6 @@ class Explanation:
         )
 
 
-def _subject(value: object) -> model.Subject:
-    """Raises `InputError`, by name, for what is no subject."""
-    if not isinstance(value, dict):
-        raise errors.InputError("a subject is an object", remedy='Give {"id": ..., "kind": "user", ...}')
-    for name, found in value.items():
-        if name in _LISTS:
-            fits = isinstance(found, list) and all(isinstance(item, str) for item in found)
-        elif name in _TEXTS:
-            fits = isinstance(found, str) or (name == "purpose" and found is None)
-        else:
-            raise errors.InputError(
-                f"a subject has no field {str(name)[:80]!r}", remedy=f"Known: {', '.join((*_TEXTS, *_LISTS))}"
-            )
-        if not fits:
-            raise errors.InputError(
-                f"{name} of the subject is not a {'list of texts' if name in _LISTS else 'text'}", remedy="Correct it"
-            )
-    for name in ("id", "kind"):
-        if name not in value:
-            raise errors.InputError(f"the subject has no {name}", remedy="Give id and kind")
-    roles, teams, domains = (tuple(sorted(set(value.get(name, ())))) for name in _LISTS)
-    return model.Subject(
-        value["id"], value["kind"], roles, teams, domains, value.get("clearance", "public"), value.get("purpose")
-    )
-
-
 def _actor(operation: Operation, id: str) -> list[model.Subject]:
     """The known subjects with this id, one for each set of rights. Raises `NotFound`."""
     found = [subject for subject in (*operation.known(), ANONYMOUS) if subject.id == id]
@@ -202,13 +176,12 @@ def _actor(operation: Operation, id: str) -> list[model.Subject]:
     return found
 
 
-def _key_of(operation: Operation, iri: str) -> model.AccessKey:
-    """The access key of the product a node belongs to. Raises `InputError` for a node of no product."""
-    registry = operation.catalog.registry
-    owner = next(iter(registry.owners(iri)), None)
-    if owner is None:
+def _holder(operation: Operation, iri: str) -> Holder:
+    """The product a node belongs to, among those the caller sees. Raises `InputError` for a node of none."""
+    found = holder(operation.catalog.registry, operation.view, iri)
+    if found is None:
         raise errors.InputError("the node belongs to no product", remedy="Name a product, or a part of one")
-    return registry.keys[owner.key_id]
+    return found
 
 
 def _product(operation: Operation, name: str) -> model.AccessKey:
@@ -218,7 +191,7 @@ def _product(operation: Operation, name: str) -> model.AccessKey:
     found = operation.find_product(name, None) or operation.find_product(None, known)
     if found is None:
         raise errors.NotFound("there is no such product", remedy="Give its key, IRI or id")
-    return _key_of(operation, found.iri)
+    return of_product(operation.catalog.registry, found).key
 
 
 # -- what would change ------------------------------------------------------------------------------------------------
@@ -234,6 +207,9 @@ class PolicyChange:
     )
     action: Action
     gains: bool
+    partial: bool = strawberry.field(
+        description="The action is allowed before and after; what is seen by it changes: columns, fields, or rows."
+    )
     count: int
     examples: list[str]
 
@@ -243,6 +219,7 @@ class PolicyChange:
             subjects=None if found.subjects is None else SubjectGroup.of(found.subjects),
             action=found.action,
             gains=found.gains,
+            partial=found.partial,
             count=found.count,
             examples=list(found.examples),
         )
@@ -253,7 +230,7 @@ class PolicyReplay:
     decisions: int
     to_allow: int
     to_deny: int
-    skipped: int = strawberry.field(description="Could not be asked again, or got no answer.")
+    skipped: int = strawberry.field(description="Got no answer, or were not asked again: newer ones used up the time.")
 
 
 @strawberry.type(description="The difference between the policy in force and a proposed one, on the whole mesh.")
@@ -339,7 +316,6 @@ class PublishPoliciesPayload:
     unchanged: bool = strawberry.field(description="The set is in force already.")
     revision: str | None = strawberry.field(description="The policy revision of the set; null when it is refused.")
     impact: PolicyImpact | None
-    not_run: list[str] = strawberry.field(description="Tests that only `opa test` can run.")
     errors: list[UserError]
     client_mutation_id: str | None
 
@@ -375,9 +351,9 @@ class PolicyQueries:
         if subject is UNSET or subject is None:
             return Decision.of(operation.view.viewer_can(operation.iri(resource), [action])[0])
         operation.govern()
-        asker, key = _subject(subject), _key_of(operation, operation.iri(resource))
+        asker, asked = read_subject(subject), _holder(operation, operation.iri(resource))
         now = operation.catalog.clock()
-        return Decision.of(operation.access.decide(asker, action, key, channel=CHANNEL, now=now))
+        return Decision.of(decide(operation.access, asker, action, [asked], channel=CHANNEL, now=now)[0])
 
     @field(
         description="What the subjects that have a token, and the anonymous one, may do with a product (key, IRI or"
@@ -397,7 +373,7 @@ class PolicyQueries:
                     Decision.of(found) for found in access.decide_many(each.facts, questions, channel=CHANNEL, now=now)
                 ],
             )
-            for each in subject_classes([*operation.known(), ANONYMOUS], access.policies)
+            for each in subject_classes([*operation.known(), ANONYMOUS], access)
         ]
 
     @field(
@@ -466,7 +442,6 @@ class PolicyMutations:
                 unchanged=False,
                 revision=None,
                 impact=_shown(error.impact) if isinstance(error, Widens) else None,
-                not_run=[],
                 errors=[user_error(operation, error, ["input", "files"], None)],
                 client_mutation_id=input.client_mutation_id or None,
             )
@@ -475,7 +450,6 @@ class PolicyMutations:
             unchanged=done.change == "unchanged",
             revision=done.digest,
             impact=_shown(done.impact),
-            not_run=list(done.not_run),
             errors=[],
             client_mutation_id=input.client_mutation_id or None,
         )

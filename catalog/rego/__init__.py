@@ -13,6 +13,10 @@ or by an error that denies.
 
 from fairmesh.catalog.rego.builtins import CONDITIONS, FUNCTIONS
 from fairmesh.catalog.rego.program import Coverage, Program, Step, compile_policies
+from fairmesh.catalog.rego.syntax import RegoSyntaxError, Rule, read
 from fairmesh.catalog.rego.values import UNDEFINED, RegoError
 
-__all__ = ["CONDITIONS", "FUNCTIONS", "UNDEFINED", "Coverage", "Program", "RegoError", "Step", "compile_policies"]
+__all__ = [
+    "CONDITIONS", "FUNCTIONS", "UNDEFINED", "Coverage", "Program", "RegoError", "RegoSyntaxError", "Rule", "Step",
+    "compile_policies", "read",
+]  # fmt: skip

@@ -7,6 +7,7 @@ A body is a loop that runs once and is left where a line is undefined; what enum
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,6 +51,12 @@ _LIGHT = frozenset({
     "is_object", "is_set", "is_string", "plus", "minus", "abs", "round", "ceil", "floor", "format_int", "object.get",
     "startswith", "endswith",
 })  # fmt: skip
+_DEEP = frozenset({"equal", "neq", "lt", "lte", "gt", "gte", "object.get"})
+"""Of those, the ones that go through arrays, objects and sets, and are charged for these alone."""
+_SMALL = 8
+"""Items of a composite whose room is not worth counting."""
+_MAKING = frozenset(FUNCTIONS) - _LIGHT - {"type_name", "sum", "max", "min", "indexof", "crypto.sha256", "to_number"}
+"""Functions whose result takes room."""
 """Functions whose time hardly depends on the size of what they get; the others are charged for it."""
 
 _MAKERS = {"array": "Array()", "set": "Set()", "object": "Object()"}
@@ -90,7 +97,7 @@ class Code:
             "Object": rego.Object, "Set": rego.Set, "Error": rego.RegoError, "dot": rego.dot, "pairs": rego.pairs,
             "values": rego.values, "ordered_pairs": rego.ordered_pairs, "ordered_values": rego.ordered_values,
             "insert_once": rego.insert_once, "make_object": rego.make_object, "overlay": rego.overlay,
-            "length": rego.length, "put": rego.put,
+            "length": rego.length, "put": rego.put, "H": rego.HOLDING,
             "put_member": rego.put_member, "collection": collection,
             "base": rego.base,
         }  # fmt: skip
@@ -197,6 +204,8 @@ class _Function:
                 (self.default if rule.default else self.rule)(rule, args)
             except RegoSyntaxError as error:
                 raise InFile(file, error) from None
+            except RecursionError:
+                raise InFile(file, RegoSyntaxError("nested too deeply", rule.place)) from None
         if path in self.code.slots:
             self.say(f"m[{self.code.slots[path]}] = r")
         self.say("return r")
@@ -237,8 +246,10 @@ class _Function:
             self.reached(branch.place)
             for arg, operand in zip(rule.args, args, strict=True):
                 self.match(arg, operand)
-            bound = set(self.vars)
-            *keys, value = self.body(branch.body, bound, set(), heads=(*rule.keys, branch.value))
+            if self.code.watched and rule.keys and self.group.path[-1].startswith("test_"):
+                *keys, value = self.cases(rule, branch)
+            else:
+                *keys, value = self.body(branch.body, set(self.vars), set(), heads=(*rule.keys, branch.value))
             if flag is not None:
                 self.say(f"{flag} = True")
             else:
@@ -250,6 +261,8 @@ class _Function:
             self.indent -= 1
 
     def give(self, rule: Rule, branch: Branch, keys: Sequence[str], value: str, found: str | None) -> None:
+        for operand in (*keys, value):
+            self.charge_deep(operand)
         if rule.kind == "set" and not keys:
             self.say(f"r.add({value})")
         elif keys and (rule.kind == "set" or len(keys) > 1):
@@ -261,6 +274,7 @@ class _Function:
         self.gave(value, branch.place)
 
     def once(self, target: str, value: str) -> None:
+        self.charge_deep(value)
         self.say(f"if {target} is U: {target} = {value}")
         message = f"{'.'.join(self.group.path)} has two values"
         self.say(f"elif {target} != {value}: raise Error({message!r})")
@@ -288,6 +302,11 @@ class _Function:
         self.say("b = m[0]")
         self.say(f"b.left -= {amount}")
         self.say("if b.left < 0: b.renew()")
+
+    def charge_deep(self, operand: str) -> None:
+        """Spend for a value that is hashed or compared, where it is a collection: for others that takes no time."""
+        if operand.isidentifier() and operand not in ("None", "TRUE", "FALSE"):
+            self.say(f"if type({operand}) in H: m[0].charge({operand})")
 
     def reached(self, place: Place) -> None:
         self.place = place
@@ -324,7 +343,9 @@ class _Function:
         self.say("break")
         self.indent, self.nested, self.leave, self.open, self.vars, self.context, self.ends = before
 
-    def loop(self, head: str, source: str) -> None:
+    def loop(self, head: str, source: str, *, sorts: bool) -> None:
+        if sorts:
+            self.charge_deep(source)
         self.say("b = m[0]")
         self.say(f"b.left -= 1 + length({source})")
         self.say("if b.left < 0: b.renew()")
@@ -342,6 +363,22 @@ class _Function:
         simple = [self.flat.inner(head, flat) for head in heads]
         self.write(ordered(flat, bound, outside | variables(simple, closures=False)), outside | bound)
         return [self.evaluate(head) for head in simple]
+
+    def cases(self, rule: Rule, branch: Branch) -> list[str]:
+        """Write the body of a test that has cases; the operands of its heads. The watch hears of a case as soon as its
+        keys are known, so that one that fails is known, too."""
+        lines: list[Literal] = []
+        keys = [self.flat.inner(key, lines) for key in rule.keys]  # first: nothing needs to hold for them
+        lines += self.flat.body(branch.body)
+        heads = [*keys, self.flat.inner(branch.value, lines)]
+        told = False
+        for literal in (*ordered(lines, set(), variables(heads, closures=False)), None):
+            if not told and variables(keys) <= self.vars.keys():
+                self.say(f"m[0].meet({self.group.path!r}, ({', '.join(map(self.evaluate, keys))},))")
+                told = True
+            if literal is not None:
+                self.write([literal], set())
+        return [self.evaluate(head) for head in heads]
 
     def write(self, literals: Sequence[Literal], visible: set[str]) -> None:
         for literal in literals:
@@ -406,12 +443,15 @@ class _Function:
             value = self.named(value)
             self.say(f"if type({value}) is not Object or len({value}) != {len(pattern.items)}: {self.leave}")
             for key, item in pattern.items:
-                found = self.new()
-                self.say(f"{found} = {value}.get({self.evaluate(key)}, U)")
+                found, wanted = self.new(), self.evaluate(key)
+                self.charge_deep(wanted)
+                self.say(f"{found} = {value}.get({wanted}, U)")
                 self.undefined(found)
                 self.match_part(item, found)
         else:
-            self.say(f"if {value} != {self.evaluate(pattern)}: {self.leave}")
+            wanted = self.evaluate(pattern)
+            self.charge_deep(value)
+            self.say(f"if {value} != {wanted}: {self.leave}")
 
     def match_part(self, pattern: Term, text: str) -> None:
         found = self.new()
@@ -429,9 +469,9 @@ class _Function:
     def enumerate(self, source: str, key: str | None, value: str) -> None:
         order = "ordered_" if self.in_array or self.ends else ""
         if key is None:
-            self.loop(f"{value} in {order}values", source)
+            self.loop(f"{value} in {order}values", source, sorts=bool(order))
         else:
-            self.loop(f"{key}, {value} in {order}pairs", source)
+            self.loop(f"{key}, {value} in {order}pairs", source, sorts=bool(order))
 
     def every(self, literal: Every, visible: set[str]) -> None:
         source = self.evaluate(literal.domain)
@@ -499,9 +539,13 @@ class _Function:
         if fixed is not rego.UNDEFINED:
             return self.code.constant(fixed)
         found = self.new()
+        if len(term.items) > _SMALL:
+            self.spend(str(4 * len(term.items)))
         if isinstance(term, Items):
-            items = ", ".join(self.evaluate(item) for item in term.items)
-            self.say(f"{found} = {'Array' if term.kind == 'array' else 'Set'}(({items},))")
+            items = [self.evaluate(item) for item in term.items]
+            for item in items if term.kind == "set" else ():
+                self.charge_deep(item)
+            self.say(f"{found} = {'Array' if term.kind == 'array' else 'Set'}(({', '.join(items)},))")
             return found
         pairs = [(self.evaluate(key), self.evaluate(value)) for key, value in term.items]
         fixed_keys = [key.value for key, _ in term.items if isinstance(key, Scalar)]
@@ -511,6 +555,8 @@ class _Function:
         if len(plain) == len(pairs):
             self.say(f"{found} = Object({{{', '.join(f'{key}: {value}' for key, value in pairs)}}})")
         else:
+            for operand in itertools.chain(*pairs):
+                self.charge_deep(operand)
             self.say(f"{found} = make_object(({', '.join(f'({key}, {value})' for key, value in pairs)},))")
         return found
 
@@ -521,6 +567,8 @@ class _Function:
         with self.block():
             bound = set(self.vars)
             heads = self.body(term.body, bound, set(bound), heads=term.heads)
+            for head in heads if term.kind != "array" else ():
+                self.charge_deep(head)
             if term.kind == "object":
                 self.say(f"insert_once({found}, {heads[0]}, {heads[1]})")
             else:
@@ -540,6 +588,8 @@ class _Function:
         args = [self.evaluate(arg) for arg in term.args]
         self.charge(term.function, args)
         self.say(f"{found} = {self.code.builtin(term.function)}({', '.join(args)})")
+        if term.function in _MAKING:
+            self.say(f"m[0].made({found})")
         if term.function in ("max", "min"):
             self.undefined(found)
         return found
@@ -547,13 +597,17 @@ class _Function:
     def charge(self, function: str, args: Sequence[str]) -> None:
         if function not in _LIGHT:
             self.say(f"m[0].charge({', '.join(args)})")
+        for operand in args if function in _DEEP else ():
+            self.charge_deep(operand)
 
     def condition(self, term: Call) -> str:
         assert isinstance(term.function, str)
         args = [self.evaluate(arg) for arg in term.args]
         if term.function in ("equal", "neq"):
+            self.charge_deep(args[0])
             return f"{args[0]} {'==' if term.function == 'equal' else '!='} {args[1]}"
         if term.function == "internal.member_2" and (size := _size(term.args[1])) is not None and size <= 100:
+            self.charge_deep(args[0])
             return f"{args[0]} in {args[1]}"
         self.charge(term.function, args)
         return f"{self.code.builtin(term.function)}({', '.join(args)})"
@@ -595,6 +649,8 @@ class _Function:
             self.vars[key.name] = name
             return found
         operand = self.evaluate(key)
+        if not isinstance(key, Scalar):
+            self.charge_deep(operand)
         self.say(f"{found} = {source}.get({operand}, U) if type({source}) is Object else dot({source}, {operand})")
         self.undefined(found)
         return found
@@ -624,10 +680,13 @@ class _Function:
         found = self.new()
         self.say(f"{found} = Object()")
         wanted = path[0].value if path and isinstance(path[0], Scalar) else None
+        chosen = self.vars.get(path[0].name) if path and isinstance(path[0], Var) else None
         for name, child in sorted(node.children.items()):
             if (wanted is not None and name != wanted) or (child.group and child.group.kind == "function"):
                 continue
             with self.block():
+                if chosen is not None:
+                    self.say(f"if {chosen} != {name!r}: {self.leave}")
                 if child.group is None:
                     value = self.document(child, [*names, name], path[1:])
                 else:

@@ -90,6 +90,8 @@ def _resolved(resolver: Resolver, file: int, rule: Rule) -> Rule:
         return resolver.rule(rule)
     except RegoSyntaxError as error:
         raise InFile(file, error) from None
+    except RecursionError:
+        raise InFile(file, RegoSyntaxError("nested too deeply", rule.place)) from None
 
 
 def _tree(groups: Mapping[Path, Group], modules: list[Module]) -> Node:

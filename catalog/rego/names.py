@@ -102,6 +102,24 @@ def _literals(body: Body) -> Iterator[Literal]:
                 yield from _literals((*term.body, *(Test(head, term.place) for head in term.heads)))
 
 
+def fixed_path(ref: Ref) -> Path:
+    """The keys of a reference up to the first that is no constant text."""
+    names: list[str] = []
+    for key in ref.path:
+        if not isinstance(key, Scalar) or type(key.value) is not str:
+            break
+        names.append(key.value)
+    return tuple(names)
+
+
+def inputs_of(rule: Rule) -> Iterator[Ref]:
+    """The references into `input` of a resolved rule."""
+    for literal in all_literals(rule):
+        for term in walk(literal, closures=False):
+            if isinstance(term, Ref) and isinstance(term.head, Var) and term.head.name == "input":
+                yield term
+
+
 @dataclass(slots=True)
 class _Scope:
     parent: _Scope | None
@@ -226,8 +244,23 @@ class Resolver:
                     raise RegoSyntaxError("`not` before a call that names its result", literal.place, "Use `==`.")
                 return replace(literal, body=(found,))
             case With():
-                changes = tuple((path, self.term(value, scope)) for path, value in literal.changes)
+                changes = tuple(
+                    (self.replaced(path, scope, literal.place), self.term(value, scope))
+                    for path, value in literal.changes
+                )
                 return With(tuple(self.literal(inner, scope) for inner in literal.body), changes, literal.place)
+
+    def replaced(self, path: Path, scope: _Scope, place: Place) -> Path:
+        """The path that `with` gives another value."""
+        whole = self.whole(path[0]) if scope.find(path[0]) is None else None
+        full = (*(whole or ()), *path[1:])
+        if whole is None or (full[0] == "data" and self.arity(full[1:]) is not None):
+            raise RegoSyntaxError(
+                f"`with` replaces {'.'.join(path)}, a function or nothing that is known",
+                place,
+                "Functions cannot be replaced here: replace the input or data that they read.",
+            )
+        return full
 
     def declare_all(self, literal: Literal, scope: _Scope) -> None:
         for var in self.declared(literal):

@@ -6,6 +6,7 @@ ready when what it needs is bound; it may bind more. Where no line is ready, a v
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections.abc import Iterable
 from dataclasses import replace
@@ -32,6 +33,9 @@ from fairmesh.catalog.rego.syntax import (
     With,
 )
 from fairmesh.catalog.rego.values import FALSE
+
+MAX_LINES = 1000
+"""Of one body, and variables in it: the lines that calls and references become are counted, too."""
 
 
 class Flattener:
@@ -166,17 +170,33 @@ def ordered(body: Iterable[Literal], bound: set[str], outside: set[str]) -> list
     `outside` are variables of the bodies around this one. Raises `RegoSyntaxError` for an unsafe variable.
     """
     left = list(body)
-    visible = variables(left, closures=False) | bound | outside
+    own = variables(left, closures=False)
+    if max(len(left), len(own)) > MAX_LINES:
+        raise RegoSyntaxError(
+            f"a body of more than {MAX_LINES} lines or variables", left[0].place, "Give parts of it rules of their own."
+        )
+    visible = own | bound | outside
     found: list[Literal] = []
-    while left:
-        for index, literal in enumerate(left):
-            given = gives(literal, bound, visible)
-            if given is not None:
-                bound |= given
-                found.append(left.pop(index))
-                break
-        else:
-            _unsafe(left[0], bound, visible)
+    waiting: dict[str, list[int]] = {}
+    done: set[int] = set()
+    next_ones = list(range(len(left)))
+    while next_ones:
+        index = heapq.heappop(next_ones)
+        if index in done:
+            continue
+        given = gives(left[index], bound, visible)
+        if given is None:  # until one of its variables has a value
+            for name in (variables([left[index]]) & visible) - bound:
+                waiting.setdefault(name, []).append(index)
+            continue
+        done.add(index)
+        found.append(left[index])
+        for name in given - bound:
+            for ready in waiting.pop(name, ()):
+                heapq.heappush(next_ones, ready)
+        bound |= given
+    if len(done) < len(left):
+        _unsafe(next(literal for index, literal in enumerate(left) if index not in done), bound, visible)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,20 +11,20 @@ from typing import Any
 from fairmesh.catalog.errors import ConfigError
 from fairmesh.catalog.policyfiles import ENTRY, PolicySet
 from fairmesh.catalog.rego.code import MISSING, Code, Group, InFile
-from fairmesh.catalog.rego.gate import check_module
+from fairmesh.catalog.rego.gate import check_linked, check_module
 from fairmesh.catalog.rego.link import Linked, link
-from fairmesh.catalog.rego.names import Path
+from fairmesh.catalog.rego.names import Path, fixed_path, inputs_of
 from fairmesh.catalog.rego.syntax import Body, Every, Literal, Not, RegoSyntaxError, With, read
-from fairmesh.catalog.rego.values import UNDEFINED, Array, Object, RegoError, Set, dot, parse, plain, upsert
+from fairmesh.catalog.rego.values import HOLDING, TRUE, UNDEFINED, Object, RegoError, dot, parse, plain, upsert, weight
 
 MAX_STEPS = 20_000_000
 MAX_INPUT = 10_000_000
 _MAX_TRACED = 10_000
+_MAX_CASES = 10_000
 _GRAIN = 256
 _FIXED_SECONDS = 0.5
 """For all rules together that are worked out when a policy is loaded."""
 _NO_DATA = Object()
-_HOLDING = frozenset((Array, Object, Set))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +52,18 @@ class _Budget:
         self.left = 0
 
     def charge(self, *operands: Any) -> None:
-        """Spend for a function that goes through its operands."""
-        size = 1
-        for operand in operands:
-            kind = type(operand)
-            if kind is str:
-                size += len(operand) >> 6
-            elif kind in _HOLDING:
-                size += len(operand)
-        self.left -= size
+        """Spend for what goes through its operands: a function, a comparison, a set that takes one in."""
+        self.left -= 1 + sum(map(weight, operands))
+        if self.left < 0:
+            self.renew()
+
+    def made(self, result: Any) -> None:
+        """Spend for what a function made: for its room more than for its time."""
+        kind = type(result)
+        if kind is str:
+            self.left -= len(result) >> 2
+        elif kind in HOLDING:
+            self.left -= len(result) << 2
         if self.left < 0:
             self.renew()
 
@@ -88,16 +92,23 @@ class _Budget:
 class _Watch(_Budget):
     """A budget that also takes down what watched code says."""
 
-    __slots__ = ("given", "reached")
+    __slots__ = ("cases", "given", "reached")
 
     def __init__(self, compiled: _Compiled, seconds: float) -> None:
         super().__init__(compiled, seconds)
         self.reached: set[tuple[int, int]] = set()
         self.given: list[tuple[str, tuple[int, int], Any]] = []
+        self.cases: dict[Path, dict[tuple[Any, ...], None]] = {}
 
     def gave(self, rule: str, place: tuple[int, int], value: Any) -> None:
         if len(self.given) < _MAX_TRACED:
             self.given.append((rule, place, value))
+
+    def meet(self, rule: Path, case: tuple[Any, ...]) -> None:
+        met = self.cases.setdefault(rule, {})
+        met[case] = None
+        if len(met) > _MAX_CASES:
+            raise RegoError(f"more than {_MAX_CASES} cases")
 
 
 class _Compiled:
@@ -144,23 +155,35 @@ class _Compiled:
         return memo
 
 
-def _at(value: Any, path: Path) -> Any:
+def _at(value: Any, path: Iterable[Any]) -> Any:
     for name in path:
         value = dot(value, name)
     return value
 
 
 class Program:
-    """A policy that can be asked. Any number of threads may ask at once."""
+    """A policy that can be asked. Any number of threads may ask at once.
+
+    `reads`: the paths below `input` that its rules name, () for all of it. A path ends before the first key that is no
+    constant text, as what follows may be anything.
+    """
 
     def __init__(self, files: Sequence[str], linked: Linked) -> None:
         self._files = files
         self._linked = linked
+        rules = (rule for group in linked.groups.values() for _, rule in group.rules)
+        self.reads: frozenset[Path] = frozenset(fixed_path(ref) for rule in rules for ref in inputs_of(rule))
         self._compiled = _Compiled(_code(files, linked, watched=False))
         self._watching: _Compiled | None = None
 
-    def evaluate(self, text: str, entry: str = ENTRY, *, seconds: float = 2.0) -> object:
-        """The JSON value of a rule (its path with slashes) for an input (JSON text), or `UNDEFINED`.
+    def may_read(self, *path: str) -> bool:
+        """Whether an answer can depend on what the input holds at a path, in it or around it. Errs on the side of
+        yes."""
+        return any(read[: len(path)] == path[: len(read)] for read in self.reads)
+
+    def evaluate(self, text: str | None, entry: str = ENTRY, *, seconds: float = 2.0) -> object:
+        """The JSON value of a rule (its path with slashes) for an input (JSON text, or None: there is none), or
+        `UNDEFINED`.
 
         Sets are sorted lists. Raises `RegoError` when rules conflict, a function fails, or the evaluation takes more
         than `seconds`, 20 million steps, texts of a million characters or built collections of 200,000 items.
@@ -172,8 +195,22 @@ class Program:
         compiled = self._watched()
         watch = _Watch(compiled, seconds)
         answer = _answer(compiled, watch, entry, text)
-        steps = [Step(self._files[file], row, f"data.{rule}", plain(value)) for rule, (file, row), value in watch.given]
+        steps = []
+        for rule, (file, row), value in watch.given:
+            watch.charge(value)
+            steps.append(Step(self._files[file], row, f"data.{rule}", plain(value)))
         return answer, [step for step in steps if step.value is True or (step.value not in (False, None, [], {}, ""))]
+
+    def cases(self, entry: str, *, seconds: float = 2.0) -> dict[str, bool]:
+        """The cases of a rule `test_x[case]`, asked without input, and whether each is true.
+
+        A case is there once its name is known, whatever becomes of the rest of the body. Names that are no text are
+        JSON; several keys are joined by slashes. Raises `RegoError` as `evaluate` does, and for more than 10,000 cases.
+        """
+        watch = _Watch(self._watched(), seconds)
+        path = tuple(entry.split("/"))
+        found = watch.compiled.ask(watch, path, UNDEFINED, _NO_DATA)
+        return {"/".join(map(_name, case)): _at(found, case) is TRUE for case in watch.cases.get(path, ())}
 
     def coverage(self) -> Coverage:
         """An empty record of the rows that evaluations reach."""
@@ -203,7 +240,7 @@ class Coverage:
             for row in (branch.place[0], *_rows(branch.body))
         }
 
-    def evaluate(self, text: str, entry: str = ENTRY, *, seconds: float = 2.0) -> object:
+    def evaluate(self, text: str | None, entry: str = ENTRY, *, seconds: float = 2.0) -> object:
         """As `Program.evaluate`."""
         watch = _Watch(self._compiled, seconds)
         try:
@@ -229,11 +266,17 @@ def _inside(literal: Literal) -> Body:
     return literal.body if isinstance(literal, Every | Not | With) else ()
 
 
-def _answer(compiled: _Compiled, budget: _Budget, entry: str, text: str) -> object:
-    if len(text) > MAX_INPUT:
+def _name(key: Any) -> str:
+    return key if isinstance(key, str) else json.dumps(plain(key), ensure_ascii=False)
+
+
+def _answer(compiled: _Compiled, budget: _Budget, entry: str, text: str | None) -> object:
+    if text is not None and len(text) > MAX_INPUT:
         raise RegoError("the input is too long")
-    found = compiled.ask(budget, tuple(entry.split("/")), parse(text), _NO_DATA)
+    given = UNDEFINED if text is None else parse(text)
+    found = compiled.ask(budget, tuple(entry.split("/")), given, _NO_DATA)
     try:
+        budget.charge(found)
         return UNDEFINED if found is UNDEFINED else plain(found)
     except RecursionError:
         raise RegoError("nested too deeply") from None
@@ -247,7 +290,9 @@ def compile_policies(policies: PolicySet, entries: tuple[str, ...] = (ENTRY,)) -
 
     Raises `ConfigError`, with file, line and column, for what is no Rego, a function or name that does not exist or is
     not allowed, a variable nothing gives a value, recursion, rules that contradict each other, `with` (tests,
-    `*_test.rego`, may say it), and packages that stand in the wrong folder or look into others'.
+    `*_test.rego`, may say it), and packages that stand in the wrong folder, look into others' or are the bundle's;
+    and, outside of tests, for a rule of the organisation or a domain that nothing uses, an entry that says nothing
+    that can be done, and a look at what `policies/schemas/input.json` does not have (packages below `fairmesh`).
     """
     files = list(policies.files)
     modules = []
@@ -259,10 +304,15 @@ def compile_policies(policies: PolicySet, entries: tuple[str, ...] = (ENTRY,)) -
             modules.append(module)
         except RegoSyntaxError as error:
             raise _config_error(files, InFile(file, error)) from None
+        except RecursionError:
+            raise _config_error(files, InFile(file, RegoSyntaxError("nested too deeply", (1, 1)))) from None
     try:
         linked = link(modules)
+        check_linked(linked, files)
     except InFile as error:
         raise _config_error(files, error) from None
+    except RecursionError:
+        raise _too_deep() from None
     for entry in entries:
         group = linked.groups.get(tuple(entry.split("/")))
         if group is None or group.kind == "function":
@@ -279,6 +329,12 @@ def _code(files: Sequence[str], linked: Linked, *, watched: bool) -> Code:
         return code
     except InFile as error:
         raise _config_error(files, error) from None
+    except RecursionError:
+        raise _too_deep() from None
+
+
+def _too_deep() -> ConfigError:
+    return ConfigError("the policy is nested too deeply", remedy="Give the inner parts rules of their own.")
 
 
 def _config_error(files: Sequence[str], refused: InFile) -> ConfigError:

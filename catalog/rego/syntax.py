@@ -141,7 +141,8 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class With:
-    """The body under another input or other data."""
+    """The body under another input or other data: `changes` are paths, from `input` or `data` on once names are
+    resolved, and values."""
 
     body: Body
     changes: tuple[tuple[tuple[str, ...], Term], ...]
@@ -446,8 +447,6 @@ class _Parser:
 
     def change(self) -> tuple[tuple[str, ...], Term]:
         path = self.dotted()
-        if path[0] not in ("input", "data"):
-            self.fail("`with` replaces input or data; a replaced function")
         self.need("as")
         return path, self.term()
 
@@ -499,9 +498,9 @@ class _Parser:
 
     def term(self, first: Term | None = None) -> Term:
         """A term; `first` is what was read of it already."""
-        left = self.infix(0, first)
+        left, length = self.infix(0, first), 0
         while self.at("in"):
-            place = self.token.place
+            place, length = self.token.place, self.chained(length)
             self.position += 1
             left = Call("internal.member_2", (left, self.infix(0)), place)
         return left
@@ -509,12 +508,18 @@ class _Parser:
     def infix(self, level: int, first: Term | None = None) -> Term:
         if level == len(_INFIX):
             return first or self.primary()
-        left = self.infix(level + 1, first)
+        left, length = self.infix(level + 1, first), 0
         while self.token.kind == "mark" and (function := _INFIX[level].get(self.token.text)):
-            place = self.token.place
+            place, length = self.token.place, self.chained(length)
             self.position += 1
             left = Call(function, (left, self.infix(level + 1)), place)
         return left
+
+    def chained(self, length: int) -> int:
+        """One operator more in a row: each nests what stands before it."""
+        if length == MAX_DEPTH:
+            self.fail(f"more than {MAX_DEPTH} operators in a row", "Use a collection: sum(...), or `in {...}`.")
+        return length + 1
 
     def primary(self) -> Term:
         self.depth += 1

@@ -38,24 +38,43 @@ TRUE: Final = Word("true")
 
 
 class Array(list[Any]):
-    __slots__ = ()
+    __slots__ = ("known_weight",)
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(tuple(self))
 
 
 class Object(dict[Any, Any]):
-    __slots__ = ()
+    __slots__ = ("known_weight",)
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self.items()))
 
 
 class Set(set[Any]):
-    __slots__ = ()
+    __slots__ = ("known_weight",)
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self))
+
+
+HOLDING: Final = frozenset((Array, Object, Set))
+MAX_WEIGHT = 10**9
+
+
+def weight(found: Any) -> int:
+    """What it costs to go through all of a value, at most `MAX_WEIGHT`. Part of it is counted as often as it stands
+    in the value, as it is then gone through as often. The value must be complete."""
+    kind = type(found)
+    if kind is str:
+        return 1 + (len(found) >> 6)
+    if kind not in HOLDING:
+        return 1
+    known = getattr(found, "known_weight", 0)
+    if not known:
+        inside = sum(map(weight, found)) + (sum(map(weight, found.values())) if kind is Object else 0)
+        known = found.known_weight = min(1 + inside, MAX_WEIGHT)
+    return known
 
 
 # -- to and from JSON ----------------------------------------------------------------------------------------------

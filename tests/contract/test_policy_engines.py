@@ -16,9 +16,12 @@ import pytest
 import yaml
 from opa import NOW, POLICIES, Row, golden_rows, opa_binary, opa_server
 
-from fairmesh.catalog.access import Access, EmbeddedEngine, Engine, OpaEngine, PolicySet, run_policy_cases
+from fairmesh.catalog.access import Access, EmbeddedEngine, Engine, OpaEngine, PolicySet
 from fairmesh.catalog.errors import ConfigError, PolicyUnavailable
 from fairmesh.catalog.model import CLASSIFICATIONS, AccessKey, Action, Subject
+from fairmesh.catalog.policyfiles import read_modules
+from fairmesh.catalog.policytests import entries, is_rego_test, run_tests
+from fairmesh.catalog.rego import compile_policies
 
 ROWS = golden_rows()
 ANALYST = Subject("ana", "user", ("analyst",), clearance="internal")
@@ -275,17 +278,103 @@ def test_opa_accepts_the_policy_and_its_tests_pass() -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_same_cases_pass_in_the_embedded_engine() -> None:
-    outcome = run_policy_cases()
-    assert len(outcome) >= 20
-    assert [name for name, passed in outcome.items() if not passed] == []
+def test_the_same_tests_pass_in_the_embedded_engine() -> None:
+    policies = PolicySet.load()
+    files = {path: body for path, body in read_modules(POLICIES).items() if is_rego_test(path)}
+    outcome = run_tests(Access(EmbeddedEngine(policies), policies), files, seconds=60)
+    assert outcome.failures == ()
+    assert outcome.passed >= 20
 
 
-def test_a_failing_case_is_seen(tmp_path: Path) -> None:
-    with_extra(tmp_path)
+TESTS = """package t_test
+
+import data.t
+
+cases := {"a": 1, "b": 2, "c": 3}
+
+test_all[name] if {
+	some name, n in cases
+	n < 4
+}
+
+test_late[name] if {
+	some name, n in cases
+	n < 3
+	t.twice == 2 with input as {"n": n}
+}
+
+test_head[case.name] if {
+	some case in [{"name": "x", "n": 1}, {"name": "y", "n": 2}]
+	t.twice == case.n + 1 with input.n as case.n
+}
+
+test_two[name][other] if {
+	some name in ["a", "b"]
+	some other in ["b", "c"]
+	cases[name] + cases[other] > 3
+}
+
+test_number[n] if {
+	some n in [1, 2]
+	t.twice == 8 with t.twice as n * 4
+}
+
+test_value[name] := n > 1 if some name, n in cases
+
+test_alias if t.twice == 9 with t.twice as 9
+
+test_shadow if {
+	t.twice == 5 with data.t as {"twice": 5, "half": 1}
+	not t.half with input as {"n": 4} with data.t as {"twice": 5}
+}
+
+test_no_input if not input
+
+test_none if t.twice
+
+test_else if { false } else if { true }
+"""
+TWICE = "package t\n\ntwice := double(input.n)\n\nhalf := input.n / 2\n\ndouble(x) := 2 * x\n"
+
+
+def test_both_engines_judge_tests_alike(tmp_path: Path) -> None:
+    """Test by test, and case by case."""
+    (tmp_path / "t.rego").write_text(TWICE, "utf-8")
+    (tmp_path / "t_test.rego").write_text(TESTS, "utf-8")
+    ran = subprocess.run(
+        [opa_binary(), "test", "--format", "json", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    told = {result["name"]: result for result in json.loads(ran.stdout)}
+    program = compile_policies(PolicySet.from_files(read_modules(tmp_path)), ())
+    found = list(entries("t_test.rego", TESTS.encode()))
+    assert {entry.name for entry in found if entry.kind != "cases"} == set(told)
+    assert len(told) == 11
+    for entry in found:
+        if entry.kind == "keyed":
+            cases = {name: not each.get("fail") for name, each in flat(told[entry.name]["sub_results"]).items()}
+            assert program.cases(entry.rule) == cases, entry
+            assert all(cases.values()) != told[entry.name].get("fail", False)
+        elif entry.kind == "test":
+            assert (program.evaluate(None, entry.rule) is True) != told[entry.name].get("fail", False), entry
+
+
+def flat(results: dict[str, Any]) -> dict[str, Any]:
+    """The cases of a test, those of several keys by all of them."""
+    found = {}
+    for name, each in results.items():
+        below = flat(each.get("sub_results") or {})
+        found |= {f"{name}/{inner}": one for inner, one in below.items()} if below else {name: each}
+    return found
+
+
+def test_a_failing_case_is_seen() -> None:
+    policies = PolicySet.load()
     case = '{"input": {"v": 1, "resources": {"r": {}}}, "answer": {"allow": true}}'
-    (tmp_path / "cases_test.rego").write_text(f'package t\n\ncases := {{"wrong": {case}}}\n', "utf-8")
-    assert run_policy_cases(tmp_path) == {"cases_test.rego: wrong": False}
+    files = {"t/cases_test.rego": f'package t\n\ncases := {{"wrong": {case}}}\n'.encode()}
+    outcome = run_tests(Access(EmbeddedEngine(policies), policies), files, seconds=60)
+    (failure,) = outcome.failures
+    assert (outcome.passed, failure.file, failure.line) == (0, "t/cases_test.rego", 3)
+    assert failure.message.startswith("wrong: the answer is ")
 
 
 def test_the_schema_describes_the_input_that_is_sent() -> None:
@@ -542,7 +631,7 @@ REFUSED = {
     "an unsafe variable": "decisions := x if input.y",
     "recursion": "decisions := f(1)\n\nf(x) := f(x)",
     "rules in a circle": "decisions := 1 if not a\n\na if b\n\nb if a",
-    "with": "decisions := 1 if x with input as {}\n\nx if input.y",
+    "with": "decisions := 1 if x with data.fairmesh.y as {}\n\nx if input.y",
     "no entry point": "other := 1",
     "a syntax error": "decisions := ",
 }

@@ -108,7 +108,8 @@ def clean_environment() -> dict[str, str]:
 def tour(tmp_path: Path) -> Iterator[Tour]:
     if shutil.which("curl") is None:
         pytest.skip("no curl: the tour calls it")
-    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    for folder in ("docs", "policies"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     command = [".venv/bin/fairmesh", "serve", "--demo", "--data", "data", "--port"]
     recipe = subprocess.run(
@@ -183,10 +184,20 @@ def test_every_block_is_of_a_kind_that_is_run(page: Path) -> None:
 
 
 def test_the_policy_that_is_shown_is_the_one_that_is_published() -> None:
-    folder = ROOT / "docs" / "tour" / "policies" / "sales"
-    shown = {block.language: block.text for block in blocks(POLICIES) if block.language != "console"}
-    files = {"rego": folder / "rules.rego", "yaml": folder / "decisions" / "sales.yaml"}
-    assert shown == {language: file.read_text("utf-8") for language, file in files.items()}
+    shown = [block.text for block in blocks(POLICIES) if block.language != "console"]
+    files = ("sales/rules.rego", "sales/decisions/sales.yaml", "acme/rules.rego", "acme/decisions/acme.yaml")
+    assert shown == [(ROOT / "docs" / "tour" / "policies" / file).read_text("utf-8") for file in files]
+
+
+def test_the_rules_of_an_organisation_that_are_shown_leave_the_shipped_tests_as_they_are(tmp_path: Path) -> None:
+    (rules,) = [block.text for block in blocks(ROOT / "policies" / "README.md") if block.language == "rego"]
+    copy = tmp_path / "policies"
+    shutil.copytree(ROOT / "policies", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "org" / "acme").mkdir(parents=True)
+    (copy / "org" / "acme" / "rules.rego").write_text(rules)
+    command = [Path(sys.executable).parent / "fairmesh", "policy", "test", copy]
+    ran = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout
 
 
 def test_an_answer_that_differs_is_seen() -> None:

@@ -194,7 +194,8 @@ BAD: dict[str, tuple[object, str]] = {
         {"v": 1, "action": "discover", "resources": {}, "subject": OTHER | {"age": 7}}, "unknown field 'age'",
     ),
     "roles of numbers": (
-        {"v": 1, "action": "discover", "resources": {}, "subject": OTHER | {"roles": [2**70]}}, "roles is not a text",
+        {"v": 1, "action": "discover", "resources": {}, "subject": OTHER | {"roles": [2**70]}},
+        "roles of subject is not a text",
     ),
     "an unknown channel": (
         {"v": 1, "action": "discover", "resources": {}, "context": {"channel": "radio"}}, "channel of context",

@@ -9,7 +9,7 @@ import subprocess
 import tarfile
 import threading
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -19,10 +19,14 @@ from opa import POLICIES, opa_binary
 from running import Ran, Server, serving
 from samples import DOMAINS, product
 
+from fairmesh.api import policy_checks, policy_reads
 from fairmesh.api.auth import Tokens
 from fairmesh.api.cli import main
 from fairmesh.api.client import Outgoing
+from fairmesh.catalog import access
+from fairmesh.catalog.access import EmbeddedEngine
 from fairmesh.catalog.model import Subject
+from fairmesh.catalog.rego import Coverage, RegoError
 
 ASK = """package fairmesh.domains.sales
 
@@ -152,6 +156,24 @@ def test_findings_come_in_every_format(inside: Callable[..., Ran], tmp_path: Pat
     assert f"::error file={place}/rules.rego,line=6," in found["github"].out
 
 
+def test_a_part_of_a_set_is_not_taken_for_the_whole(inside: Callable[..., Ran], tmp_path: Path) -> None:
+    folder(tmp_path / "mesh" / "org" / "acme", rules="package fairmesh.org.acme\n")
+    for command in ("check", "test", "impact", "publish"):
+        ran = inside("policy", command, tmp_path / "mesh" / "org")
+        assert (ran.code, "Name the folder above org/" in ran.err) == (2, True), ran
+
+
+@pytest.mark.parametrize("command", ["check", "test", "impact", "publish", "show", "who", "bundle"])
+def test_the_help_of_a_command_is_about_the_command(command: str, inside: Callable[..., Ran]) -> None:
+    ran = inside("policy", command, "--help")
+    assert ran.code == 0
+    assert "exit codes:" not in ran.out
+    assert "fairmesh --help" in ran.out
+    assert ("(default: the settings `host` and `port`" in " ".join(ran.out.split())) == (
+        command not in ("check", "test")
+    )
+
+
 def test_every_fault_that_opa_finds_is_told(opa: str, inside: Callable[..., Ran], tmp_path: Path) -> None:
     assert opa
     twice = ASK.replace("some id,", "nosuch(1)\n\tneither(2)\n\tsome id,")
@@ -214,6 +236,51 @@ def test_a_row_that_fails_shows_itself_what_was_expected_and_what_came(
     assert passed.code == 0, passed.out
     assert "coverage of" in passed.out
     assert "100 %" in passed.out
+
+
+def test_rows_that_fail_come_in_the_order_of_the_file_and_once(inside: Callable[..., Ran], tmp_path: Path) -> None:
+    wrong = TABLE.replace("clearance-covers", "zoo").replace("ask-sales", "answers")
+    place = folder(tmp_path / "sales", rules=ASK, decisions__sales=wrong)
+    ran = inside("policy", "test", place, "--domain", "sales")
+    told = [line for line in ran.out.splitlines() if "instead of" in line]
+    assert [line.strip().split(": ")[0] for line in told] == [f"{place}/decisions/sales.yaml:{n}" for n in (7, 8)]
+    assert len(told) == 2
+
+
+def test_a_set_is_compiled_once_and_a_row_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[object] = []
+    asked: list[str] = []
+
+    evaluate = EmbeddedEngine.evaluate
+
+    def noted(self: EmbeddedEngine, inputs: Sequence[str]) -> list[object]:
+        asked.extend(inputs)
+        return evaluate(self, inputs)
+
+    monkeypatch.setattr(EmbeddedEngine, "evaluate", noted)
+    compile_policies = access.compile_policies
+    monkeypatch.setattr(access, "compile_policies", lambda *told: compiled.append(told) or compile_policies(*told))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("FAIRMESH_OPA_BIN", raising=False)
+    place = folder(tmp_path / "sales", rules=ASK, decisions__sales=TABLE)
+    run = policy_checks.test(policy_checks.Proposal.read(str(place), "sales"), coverage=False)
+    assert run.exit_code == 0
+    assert len(compiled) == 1
+    assert len(asked) == len(set(asked)) == 2
+
+
+def test_coverage_bears_what_fails_while_it_is_watched(
+    inside: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a test may that passes just in time, and takes longer when it is watched."""
+
+    def fail(self: Coverage, text: str | None, entry: str = "") -> object:
+        raise RegoError("too long")
+
+    monkeypatch.setattr(Coverage, "evaluate", fail)
+    place = folder(tmp_path / "sales", rules=ASK, rules_test=TESTS, decisions__sales=TABLE)
+    ran = inside("policy", "test", place, "--domain", "sales", "--coverage")
+    assert (ran.code, "rules.rego: 0 % of " in ran.out) == (0, True), ran
 
 
 def test_a_rego_test_that_fails_is_named(opa: str, inside: Callable[..., Ran], tmp_path: Path) -> None:
@@ -369,6 +436,7 @@ def test_who_may_not_is_denied(author: Author, who: dict[str, str], tmp_path: Pa
     for name in ("analyst", "finance"):
         ran = author.publish(place, who[name])
         assert (ran.code, "needs the govern action" in ran.err) == (3, True), ran
+        assert "--domain" not in ran.err, "a domain was named"
         impact = author.run("policy", "impact", place, "--domain", "sales", token=who[name])
         assert impact.code == 3
     for command in (
@@ -381,6 +449,61 @@ def test_who_may_not_is_denied(author: Author, who: dict[str, str], tmp_path: Pa
     assert author.run("policy", "bundle", "--out", tmp_path / "x", token=who["sales"]).code == 3
     assert not (tmp_path / "x").exists()
     assert inside("policy", "show", "--server", "http://127.0.0.1:1").code == 5
+
+
+def test_who_may_not_is_told_what_would_help(author: Author, who: dict[str, str], tmp_path: Path) -> None:
+    place = folder(tmp_path / "whole", rules=ASK)
+    for command in ("impact", "publish"):
+        whole = author.run("policy", command, place, token=who["sales"])
+        assert (whole.code, "name your domain with --domain" in whole.err) == (3, True), whole
+        nobody = author.run("policy", command, place, token="")
+        assert (nobody.code, "There is no token: set FAIRMESH_TOKEN" in nobody.err) == (3, True), nobody
+
+
+def test_each_test_that_fails_has_its_line(author: Author, who: dict[str, str], tmp_path: Path) -> None:
+    wrong = TABLE.replace("clearance-covers", "zoo").replace("ask-sales", "answers")
+    ran = author.publish(folder(tmp_path / "sales", rules=ASK, decisions__sales=wrong), who["sales"])
+    told = ran.err.splitlines()
+    assert ran.code == 1
+    assert [line.split(": ")[0] for line in told[:2]] == [f"{tmp_path}/sales/decisions/sales.yaml:{n}" for n in (7, 8)]
+    assert told[2].startswith("fairmesh: 2 tests of the policy fail"), told
+    assert len(told) == 3
+
+
+MASKING = """package fairmesh.domains.sales
+
+mask contains {"id": id, "classification": "internal"} if {
+	input.subject.id != ""
+	not "sales" in input.subject.domains
+	some id, _ in input.resources
+}
+"""
+
+
+def test_what_is_still_allowed_but_shows_less_is_told_as_that(
+    author: Author, who: dict[str, str], tmp_path: Path
+) -> None:
+    place = folder(tmp_path / "sales", rules=MASKING)
+    ran = author.run("policy", "impact", place, "--domain", "sales", token=who["steward"])
+    assert ran.code == 0, ran
+    assert "sees less of read_metadata  ann (service; roles analyst; clearance internal)\n    1 product: " in ran.out
+    assert "loses  read_metadata" not in ran.out
+
+
+def test_what_widens_unseen_is_told_as_that() -> None:
+    change = {"action": "DISCOVER", "partial": False, "gains": False, "count": 1, "examples": ["a.b"], "subjects": None}
+    found = {
+        "current": "a" * 64, "proposed": "b" * 64, "products": 1, "classes": 1, "widens": True, "changes": [change],
+        "changeCount": 2, "replay": {"decisions": 3, "toAllow": 1, "toDeny": 2, "skipped": 0},
+    }  # fmt: skip
+    lines = list(policy_reads.impact_lines(found))
+    assert lines[-1] == "access widens for products you may not see"
+    assert "and 1 more change" in lines
+    assert "recorded decisions: 3 asked again, 1 becomes allow, 2 become deny" in lines
+    seen = {**found, "changes": [{**change, "gains": True, "partial": True}, change]}
+    told = list(policy_reads.impact_lines(seen))
+    assert told[-1] == "access widens"
+    assert "sees more of discover  all classes of subjects together" in told
 
 
 def test_explain_names_rule_and_facts(fresh: Author, who: dict[str, str], tmp_path: Path) -> None:
@@ -400,6 +523,7 @@ def test_explain_names_rule_and_facts(fresh: Author, who: dict[str, str], tmp_pa
     for arguments in (("nobody", "read_data", "sales.orders"), ("ann", "read_data", "sales.none")):
         ran = fresh.run("explain", *arguments, token=steward)
         assert (ran.code, ran.out) == (1, ""), ran
+        assert ("facts as JSON" in ran.err, "decide" in ran.err) == (arguments[0] == "nobody", False), ran
     bad = fresh.run("explain", '{"id": "x", "kind": "user", "shoes": 4}', "discover", "sales.orders", token=steward)
     assert (bad.code, "shoes" in bad.err) == (2, True), bad
 

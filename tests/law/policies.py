@@ -83,6 +83,14 @@ mask contains {"id": id, "classification": "public"} if {
 	not r.domain in input.subject.domains
 	r.classification == "public"
 }
+
+# looks at what else is asked about, which may be hidden: a rule is shown one resource at a time
+hide contains {"id": id, "field": "dct:language"} if {
+	some id, r in input.resources
+	not r.domain in input.subject.domains
+	some other in input.resources
+	other.classification == "restricted"
+}
 """
 
 _HOURS = f"""package fairmesh.org.hours

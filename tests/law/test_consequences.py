@@ -112,7 +112,7 @@ SHOWN: Mapping[int, tuple[str, tuple[str, ...]]] = {
     )),
     20: ("validation reports never name hidden nodes", (
         f"{LAW}[rules_told_of_hidden_nodes]", f"{LAW}[rules_judge_what_is_hidden]",
-        "unit/test_view.py::test_reports_name_nothing_hidden_and_count_no_hidden_lines",
+        "unit/test_view.py::test_reports_name_nothing_hidden",
     )),
     21: ("registering a taken IRI, or referring to a hidden one, is no oracle", (
         f"{HERE}::test_what_is_stored_under_a_hidden_key_does_not_show_when_it_is_claimed",

@@ -13,7 +13,7 @@ import pytest
 from opa import NOW
 
 from fairmesh.catalog import access as module
-from fairmesh.catalog.access import Access, PolicySet, Scope
+from fairmesh.catalog.access import Access, EmbeddedEngine, PolicySet, Scope
 from fairmesh.catalog.errors import ConfigError, PolicyUnavailable
 from fairmesh.catalog.model import ANONYMOUS, CLASSIFICATIONS, FIELDS, AccessKey, Action, Need, Subject
 
@@ -138,21 +138,20 @@ def test_time_counts_only_when_the_policy_reads_it(engine: Clearance) -> None:
     assert engine.inputs[0]["context"]["now_ns"] % 60_000_000_000 == 0
 
 
-@pytest.mark.parametrize(
-    ("text", "reads"),
-    [
-        ("x := input.context.now_ns", True),
-        ("x := input.context", True),
-        ("x := input", True),
-        ('x := input["context"]', True),
-        ("x := input.context.channel", False),
-        ("x := input.subject.roles # input", True),
-        ("# input.context\nx := input.subject.roles", False),
-        ('x := "malformed-input"', False),
-    ],
-)
-def test_whether_a_policy_reads_time(text: str, reads: bool) -> None:
-    assert PolicySet({"a.rego": text.encode()}, "").reads_time is reads
+def test_text_that_looks_like_a_quote_hides_no_reading_of_time(engine: Clearance) -> None:
+    odd = b'package fairmesh.access\n\nx if { q := "\\""; input.context.now_ns > 1; q == "x" }\n'
+    access = Access(engine, PolicySet({"a.rego": odd}, "odd"))
+    for now in (NOW, NOW + timedelta(minutes=1)):
+        access.scope(ANA, KEYS[:1], channel="http", now=now)
+    assert engine.asked == 2
+
+
+def test_all_chunks_of_a_call_share_a_time() -> None:
+    engine = EmbeddedEngine(PolicySet.load(), scope_seconds=0.0)
+    assert engine.evaluate(()) == []
+    with pytest.raises(PolicyUnavailable) as refused:
+        engine.evaluate(['{"v": 1, "resources": {"k0": {}}}'])
+    assert "out of time" in str(refused.value.__notes__)
 
 
 def test_a_failed_extension_keeps_what_was_known(access: Access, engine: Clearance) -> None:
@@ -260,7 +259,6 @@ def test_the_shipped_policy_loads() -> None:
     assert list(policies.files) == ["fairmesh/access/decisions.rego", "fairmesh/access/rules.rego"]
     assert len(policies.digest) == 64
     assert policies == PolicySet.load()
-    assert not policies.reads_time
 
 
 def test_the_digest_changes_with_any_byte_or_name(tmp_path: Path) -> None:

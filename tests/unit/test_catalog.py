@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,7 @@ from fairmesh.catalog.model import (
     Submission,
     WalkStep,
 )
+from fairmesh.catalog.policyfiles import POLICIES
 
 SALES = producer("sales")
 
@@ -412,6 +414,7 @@ def test_one_process_and_one_base_to_a_directory(settings: Settings, catalog: Ca
     assert Catalog.open(settings).close() is None
 
 
+STEWARD_PRODUCER = Subject("both", "service", ("producer", "steward"), domains=("sales",), clearance="restricted")
 OUTSIDE = "https://elsewhere.example/figures"
 
 
@@ -474,3 +477,38 @@ def test_lines_of_findings_do_not_count_what_is_hidden(catalog: Catalog) -> None
             lines = [finding.line for finding in view.conformance(BASE + key).findings]
         assert lines, "these documents lack what a rule asks for"
         assert any(line is not None for line in lines) is have_lines
+
+
+HOLD = b"""package fairmesh.org.acme
+
+deny contains {"id": id, "reason": "legal-hold"} if {
+	not "steward" in input.subject.roles
+	input.action != "register"
+	some id, resource in input.resources
+	"legal-hold" in resource.tags
+}
+"""
+
+
+def test_a_hidden_product_of_the_own_domain_is_not_found_by_trying_its_key(tmp_path: Path) -> None:
+    shutil.copytree(POLICIES / "fairmesh", tmp_path / "policies" / "fairmesh")
+    (tmp_path / "policies" / "org" / "acme").mkdir(parents=True)
+    (tmp_path / "policies" / "org" / "acme" / "rules.rego").write_bytes(HOLD)
+    settings = Settings.read(
+        {"data": tmp_path / "data", "policies": tmp_path / "policies", "workers": 1}, environment={}
+    )
+    with closing(Catalog.open(settings)) as catalog:
+        register(catalog, product("sales.held", extra='<sales.held> fm:tag "legal-hold" .'))
+        for change in ("register", "retire"):
+            if change == "retire":
+                catalog.retire(STEWARD_PRODUCER, BASE + "sales.held", channel="http")
+            tried, free = (
+                catalog.register(producer("sales"), [Submission(product(key))], channel="http", dry_run=True)[0]
+                for key in ("sales.held", "sales.free")
+            )
+            assert (tried.error, tried.change, len(tried.changes)) == (free.error, "created", len(free.changes))
+            (stored,) = catalog.register(producer("sales"), [Submission(product("sales.held"))], channel="http")
+            assert isinstance(stored.error, Forbidden)
+            assert stored.decision is not None
+            assert stored.decision.reasons == ("key-not-available",)
+            assert "legal-hold" not in str(stored.error)

@@ -52,6 +52,7 @@ LAYERS = {
         {"__init__"},
     ),
     "api": (
+        {"holders", "questions"},
         {"auth", "client", "opa", "pages", "schema"},
         {"problems", "reads"},
         {"web", "verdicts", "policy_reads"},
@@ -99,7 +100,7 @@ OWNERS = {
 INDIRECT = {"python-multipart"}
 """Needed at run time, imported by a library and not by us."""
 
-TOOLS = {"build", "mypy", "ruff", "setuptools", "types-pyyaml", "types-regex", "httpx"}
+TOOLS = {"build", "mypy", "pytest-xdist", "ruff", "setuptools", "types-pyyaml", "types-regex", "httpx"}
 """Needed for development, imported by no test."""
 
 

@@ -379,9 +379,28 @@ def test_a_rego_test_that_fails_refuses_the_policy(still: Desk) -> None:
         still.publish(STEWARD, {**SHIPPED, "org/acme/hold.rego": HOLD, "org/acme/hold_test.rego": failing})
 
 
-def test_tests_that_only_opa_can_run_are_named(still: Desk) -> None:
-    done = still.publish(STEWARD, {**SHIPPED, "org/acme/hold.rego": HOLD}, dry_run=True)
-    assert "fairmesh/access/rules_test.rego: test_organisation_deny_wins" in done.not_run
+ASKS = b"""package fairmesh.org.acme_test
+
+import data.fairmesh.access
+import data.fairmesh.access_test.asked
+import data.fairmesh.access_test.resource
+
+test_held[status] if {
+	some status, held in {"design": true, "build": false}
+	resources := {"r": object.union(resource, {"status": status})}
+	found := access.decisions with input as object.union(asked, {"resources": resources})
+	found.r.allow != held
+}
+"""
+
+
+def test_rego_tests_may_ask_for_whole_decisions(still: Desk) -> None:
+    files = {**SHIPPED, "org/acme/hold_test.rego": ASKS}
+    done = still.publish(STEWARD, {**files, "org/acme/hold.rego": HOLD}, dry_run=True)
+    assert done.change == "publishable"
+    late = HOLD.replace(b'"design"', b'"deploy"')
+    with pytest.raises(InputError, match=r"hold_test\.rego:7: test_held: it is not true for design \(line 7\)"):
+        still.publish(STEWARD, {**files, "org/acme/hold.rego": late}, dry_run=True)
 
 
 def test_nobody_locks_themselves_out(still: Desk) -> None:

@@ -13,7 +13,7 @@ from fairmesh.catalog.model import Obligations
 from fairmesh.catalog.policing import read_folder
 from fairmesh.catalog.policyfiles import POLICIES
 from fairmesh.catalog.policytables import read_table
-from fairmesh.catalog.policytests import TestRun, run_tests
+from fairmesh.catalog.policytests import TestRun, count_tests, run_tests
 
 USUAL = """usual:
   subject: {kind: user, roles: [analyst], teams: [], domains: [], clearance: internal}
@@ -107,7 +107,6 @@ def test_the_tests_that_ship_pass(access: Access) -> None:
     found = run(access, files)
     assert found.failures == ()
     assert found.passed > 130
-    assert {name.partition(":")[0] for name in found.not_run} == {"fairmesh/access/rules_test.rego"}
 
 
 def test_a_row_that_does_not_hold_is_named(access: Access) -> None:
@@ -163,14 +162,110 @@ def test_rules_and_cases_of_rego_files(access: Access) -> None:
     assert told == {(7, "test_wrong"), (9, "test_number"), (11, "nobody does"), (11, "no case")}
 
 
-def test_what_says_with_is_left_to_opa(access: Access) -> None:
-    said = '# with comments\ntest_a if 1 == 1\n\ntest_b if data.fairmesh.access.rank == "with" with input as {}\n'
-    quiet = '# with comments only\ntest_c if "with" != "without"\n'
-    files = {name: f"package fairmesh.{name[:1]}_test\n\n{text}" for name, text in
-             (("x_test.rego", said), ("y_test.rego", quiet))}  # fmt: skip
-    found = run(access, files)
-    assert found.not_run == ("x_test.rego: test_a", "x_test.rego: test_b")
-    assert (found.passed, found.failures) == (1, ())
+SAID = """package fairmesh.org.acme_test
+
+import data.fairmesh.access
+import data.fairmesh.org.acme
+
+words := {"public": 0, "internal": 1, "secret": 4, "dark": 5}
+
+test_rank[word] if {
+	some word, rank in words
+	access.rank[word] == rank
+}
+
+test_computed[upper(word)] if {
+	rank := words[word]
+	rank < 4
+}
+
+test_pairs[word][rank] if {
+	some word, rank in words
+	access.rank[word] < 2
+}
+
+test_tables[case.name] if {
+	some case in [{"name": "one", "left": 1}, {"name": "two", "left": 2}]
+	case.left == 1
+}
+
+test_given[word] := rank > 0 if some word, rank in words
+
+test_nothing[word] if {
+	some word, rank in words
+	rank > 9
+	word == "none"
+}
+
+test_no_case[word] if some word in []
+
+  test_indented if { access.rank.public == 9 }
+
+test_without_input if not input
+
+test_deny if {
+	count(acme.deny) == 1 with input as {"resources": {"r": {}}}
+	count(acme.deny) == 7 with acme.deny as numbers.range(1, 7)
+}
+
+test_twice if 1 == 1
+
+test_twice if 1 == 2
+
+default test_default := false
+
+test_default if 1 == 1
+
+test_function(x) if x
+
+test_set contains 1
+
+test_parts.one if 1 == 1
+"""
+DENY = 'package fairmesh.org.acme\n\ndeny contains {"id": id, "reason": "x"} if some id, _ in input.resources\n'
+
+
+def test_rules_that_say_with_or_have_cases(access: Access) -> None:
+    policies = PolicySet.from_files({**access.policies.files, "org/acme/rules.rego": DENY.encode()})
+    said = SAID.replace("numbers.range(1, 7)", "{1, 2, 3, 4, 5, 6, 7}")
+    found = run(Access(EmbeddedEngine(policies), policies), {"org/acme/rules_test.rego": said})
+    assert [f"{failure.line} {failure.message}" for failure in found.failures] == [
+        "8 test_rank: it is not true for dark, secret",
+        "13 test_computed: it is not true for DARK, SECRET",
+        "18 test_pairs: it is not true for dark/5, secret/4",
+        "23 test_tables: it is not true for two",
+        "28 test_given: it is not true for public",
+        "30 test_nothing: it is not true for dark, internal, public, secret",
+        "36 test_no_case: it has no case",
+        "38 test_indented: it is not true",
+        "49 test_twice: another test has this name: give it one of its own",
+        "55 test_function: it cannot be evaluated: no rule fairmesh.org.acme_test.test_function",
+        "57 test_set: it is not true",
+        "59 test_parts: it cannot be evaluated: no rule fairmesh.org.acme_test.test_parts",
+    ]
+    assert found.passed == 4  # test_without_input, test_deny, the first test_twice, test_default
+
+
+def test_of_many_cases_that_fail_some_are_named(access: Access) -> None:
+    text = "package fairmesh.x_test\n\ntest_many[n] if {\n\tsome n in [1, 2, 3, 4, 5, 6, 7, 8]\n\tn > 7\n}\n"
+    (failure,) = run(access, {"x_test.rego": text}).failures
+    assert failure.message == "test_many: it is not true for 1, 2, 3, 4, 5 and 2 more"
+
+
+@pytest.mark.parametrize("replaced", ["access.covers", "data.fairmesh.access.covers", "count", "time.now_ns", "nobody"])
+def test_replacing_a_function_is_refused_by_name(access: Access, replaced: str) -> None:
+    text = f"package fairmesh.x_test\n\nimport data.fairmesh.access\n\ntest_a if access.rank with {replaced} as 1\n"
+    more = b"package fairmesh.access\n\ncovers(x) := x\n"
+    policies = PolicySet.from_files({**access.policies.files, "fairmesh/access/more.rego": more})
+    with pytest.raises(InputError, match=rf"x_test\.rego: `with` replaces {replaced}, a function") as refused:
+        run(Access(EmbeddedEngine(policies), policies), {"x_test.rego": text})
+    assert refused.value.line == 5
+    assert refused.value.remedy.startswith("Functions cannot be replaced here")
+
+
+def test_tests_are_counted_by_name() -> None:
+    assert count_tests(SAID.encode()) == 15
+    assert count_tests(b"package p\n\ntest_a if\n") == 0
 
 
 def test_a_test_file_that_does_not_compile_is_refused(access: Access) -> None:

@@ -15,6 +15,7 @@ from opa import POLICIES, opa_binary
 from fairmesh.catalog.errors import ConfigError
 from fairmesh.catalog.policyfiles import PolicySet
 from fairmesh.catalog.rego import CONDITIONS, FUNCTIONS, UNDEFINED, RegoError, Step, compile_policies
+from fairmesh.catalog.rego.values import MAX_WEIGHT, Array, Object, Set, weight
 
 
 def ask(text: str, given: object = None, rule: str = "x", *, seconds: float = 20.0) -> object:
@@ -103,6 +104,40 @@ def test_input_that_is_no_json_raises(given: str) -> None:
     assert program.evaluate("{}", "p/x") == 1
 
 
+# -- what it reads -------------------------------------------------------------------------------------------------
+
+READS: dict[str, set[tuple[str, ...]]] = {
+    "x := input.context.now_ns": {("context", "now_ns")},
+    'x := input["context"]': {("context",)},
+    "x := [input]": {()},
+    "x := input[input.a]": {(), ("a",)},
+    "x if { some k; input.context[k] == 1 }": {("context",)},
+    "x := [y | y := input.resources[_].domain]": {("resources",)},
+    'x if { q := "\\""; input.a > 1; q == "x" }': {("a",)},
+    'x := `"` if { input.a > 1; input.b == `"` }': {("a",), ("b",)},
+    "x if not input.a.b": {("a", "b")},
+    "f(y) := y\n\nx := f(input.a) if every z in input.b { z == input.c }": {("a",), ("b",), ("c",)},
+    'x := "input.a" # input.b': set(),
+}
+
+
+@pytest.mark.parametrize("text", READS)
+def test_what_is_read_of_the_input(text: str) -> None:
+    program = compile_policies(PolicySet.from_files({"p.rego": f"package p\n\n{text}\n".encode()}), ("p/x",))
+    assert program.reads == READS[text]
+    for path in READS[text]:
+        assert program.may_read(*path)
+        assert program.may_read(*path, "more")
+        assert program.may_read(*path[:-1])
+    assert program.may_read("z") is (() in READS[text])
+
+
+def test_an_import_is_read() -> None:
+    text = "package p\n\nimport input.context as c\n\nx := c.now_ns\n"
+    assert compile_policies(PolicySet.from_files({"p.rego": text.encode()}), ()).reads == {("context", "now_ns")}
+    assert not compile_policies(PolicySet.load()).may_read("context", "now_ns")
+
+
 # -- the load gate -------------------------------------------------------------------------------------------------
 
 REFUSED = {
@@ -131,6 +166,10 @@ REFUSED = {
     "a template": ('x := $"{input.a}"', 3, "not understood"),
     "a deep nest": ("x if {\n" + "".join(f"\tsome a{i} in input\n" for i in range(30)) + "}", 21, "more than 18"),
     "deep brackets": ("x := " + "[" * 300 + "]" * 300, 3, "nested more than"),
+    "a long chain": (f"x := {' + '.join('1' * 500)}", 3, "operators in a row"),
+    "a long chain of in": (f"x := 1{' in {1}' * 500}", 3, "operators in a row"),
+    "a long body": ("x if {\n" + "".join(f"\tinput.a > {i}\n" for i in range(1001)) + "}", 4, "more than 1000 lines"),
+    "many variables": (f"x if [{', '.join(f'a{i}' for i in range(1001))}] = input.a", 3, "more than 1000 lines"),
     "a lone surrogate": ('x := "\\ud800"', 3, "not JSON"),
     "a long number": (f"x := {'9' * 2000}", 3, "digits"),
     "a fraction that is not exact": ("x := 0.12345678901234567890123", 3, "digits"),
@@ -146,6 +185,88 @@ def test_the_gate_refuses_with_file_line_and_remedy(name: str) -> None:
     assert refused.column
     with pytest.raises(AssertionError, match=words):
         raise AssertionError(refused.message)
+
+
+def test_chains_inside_of_each_other_are_refused() -> None:
+    text = "package p\n\nx := " + "(" * 90 + "1" + (" + 1" * 90 + ")") * 90
+    assert "bad.rego: nested too deeply" in refusal({"bad.rego": text}).message
+
+
+ACME = "package fairmesh.org.acme\n\n"
+IDLE = {
+    "a misspelt rule": ('denies contains {"id": id, "reason": "x"} if some id, _ in input.resources', "`denies` is"),
+    "a rule in a circle of its own": ("f(x) := x\n\ny := f(1)", "`f` is used by nothing"),
+    "an unknown field": ('hide contains {"id": id, "field": "dct:titel"} if some id, _ in input.resources', "titel"),
+    "an unknown level": (
+        'mask contains {"id": id, "classification": "secret"} if some id, _ in input.resources', '"secret" is no'
+    ),
+    "no reason": ('deny contains {"id": id} if some id, _ in input.resources', "without reason"),
+    "a reason that is no code": (
+        'deny contains {"id": id, "reason": "No way"} if some id, _ in input.resources', '"No way" is no reason'
+    ),
+    "no id": ('rows := {{"filter": "a = 1"}}', "without id"),
+    "no field": ('hide := {{"id": id} | some id, _ in input.resources}', "without field"),
+    "no text": ('rows contains {"id": id, "filter": 1} if some id, _ in input.resources', "1 is no filter"),
+    "a misspelt input": ('deny contains {"id": "k0", "reason": "x"} if input.subject.role == "a"', "input.subject.role"),
+    "a field of no resource": ('deny contains {"id": id, "reason": "x"} if input.resources[id].owner', "owner"),
+    "a field of a text": ('deny contains {"id": "k0", "reason": "x"} if input.action.name', "input.action.name"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IDLE)
+def test_what_would_do_nothing_is_refused(name: str) -> None:
+    text, words = IDLE[name]
+    refused = refusal({"org/acme/bad.rego": ACME + text + "\n"})
+    assert "org/acme/bad.rego" in refused.message
+    assert words in refused.message
+    assert refused.line == 3
+    said = {"org/acme/x_test.rego": ACME + "test_x if input.subject.role\n\nunused := 1\n"}
+    assert words in refusal({"org/acme/bad.rego": ACME + text + "\n", **said}).message
+
+
+def test_rules_that_help_those_that_narrow_are_accepted() -> None:
+    files = {
+        "org/acme/a.rego": ACME
+        + """import data.fairmesh.org.acme.names
+
+deny contains entry if {
+	some id, r in input.resources
+	late(r.status)
+	not input.resources[id].tags[0] in names.all
+	entry := {"id": id, "reason": "late"}
+}
+
+hide contains {"id": id, "field": word} if {
+	some id, _ in input.resources
+	some word in ["dct:description", "http://purl.org/dc/terms/license"]
+}
+
+late(status) if status == word
+
+word := "retired" if input.context[_] == "http"
+
+default mask := set()
+""",
+        "org/acme/b.rego": 'package fairmesh.org.acme.names\n\nall contains shared\n\nshared := "x"\n',
+        "org/acme/x_test.rego": ACME + "test_x if not deny with input as {}\n\nhelp := input.nothing\n",
+        "lib.rego": "package lib\n\nx := data.fairmesh.org.acme.names.other\n",
+        "org/acme/c.rego": "package fairmesh.org.acme.names\n\nother := 1\n",
+    }
+    compile_policies(PolicySet.from_files({path: text.encode() for path, text in files.items()}), ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "package trino\n\nx := 1", "package trino.more\n\nx := 1", "package fairmesh.catalog\n\nx := 1",
+        'package fairmesh["catalog"]\n\nx := 1', "package fairmesh.subjects.x\n\nx := 1",
+        "package fairmesh\n\ncatalog.x := 1", "package trino\n",
+    ],
+)  # fmt: skip
+def test_what_the_bundle_fills_is_taken(text: str) -> None:
+    refused = refusal({"x.rego": text})
+    assert "x.rego: data." in refused.message
+    assert refused.line in (1, 3)
 
 
 PLACES = {
@@ -180,9 +301,10 @@ def test_a_package_stands_in_its_owners_folder_and_looks_at_no_other(name: str) 
 def test_packages_in_their_folders_are_accepted() -> None:
     files = {
         "domains/hr/x.rego": "package fairmesh.domains.hr.x\n\nimport data.lib\n\nx := lib.f(z)\n",
+        "domains/hr/d.rego": "package fairmesh.domains.hr\n\nimport data.fairmesh.domains.hr\n\ndeny contains hr.x.x\n",
         "domains/hr/z.rego": "package fairmesh.domains.hr.x\n\nimport data.fairmesh.domains.hr\n\nz := hr.y\n",
         "domains/hr/y.rego": "package fairmesh.domains.hr\n\ny := 1\n",
-        "deep/org/acme/z.rego": "package fairmesh.org.acme\n\nz := data.lib.one\n",
+        "deep/org/acme/z.rego": "package fairmesh.org.acme\n\nz := data.lib.one\n\nrows contains z\n",
         "lib.rego": "package lib\n\nf(x) := x + one\n\none := 1\n",
     }
     program = compile_policies(PolicySet.from_files({path: text.encode() for path, text in files.items()}), ())
@@ -266,15 +388,37 @@ RUNAWAY = {
     "calls": "f0(n) := n\n\n"
     + "\n\n".join(f"f{i}(n) := [f{i - 1}(n), f{i - 1}([n])] != 0" for i in range(1, 40))
     + "\n\nx := f39(1)",
+    "sets of one large value": "a := [b | some b in input.m]\n\nx := {[a | some b in input.m] | some c in input.m}",
+    "nested values": "a := [b | some b in input.m]\n\nb := [a | some c in input.m]\n\nx := count({b, 1})",
+    "comparisons": "f(z) := [b | some b in input.m; z]\n\nx if {\n\tsome b in input.m\n\tf(1) == f(1)\n\tb < 0\n}",
+    "a large answer": "a := [b | some b in input.m]\n\nx := [a | some c in input.m]",
+    "texts that are kept": "x := count([concat(input.g, [input.t, b]) | some b in input.s; some c in input.m])",
     "searches": f"x if {{\n{LOOPS}\tcontains(input.t, input.u)\n}}",
 }
 
 
 @pytest.mark.parametrize("name", RUNAWAY)
 def test_a_runaway_policy_ends_with_an_error(name: str) -> None:
-    given = {"l": list(range(60)), "t": "a" * 30_000, "n": 99, "u": "a" * 20_000 + "b"}
+    given = {"l": list(range(60)), "t": "a" * 30_000, "n": 99, "u": "a" * 20_000 + "b", "g": "-"}
+    given["m"], given["s"] = list(range(20_000)), [f"{i}" for i in range(60)]
     with pytest.raises(RegoError):
         ask(RUNAWAY[name], given, seconds=0.2)
+
+
+def test_what_is_shared_is_counted_as_often_as_it_stands_there() -> None:
+    inner = Array(["a" * 640, Set([1, 2]), Object({"k": Array()})])
+    assert weight(inner) == 1 + 11 + 3 + 3
+    assert weight(Array([inner, inner])) == 1 + 2 * weight(inner)
+    value = inner
+    for _ in range(200):
+        value = Array([value, value])
+        weight(value)
+    assert weight(value) == MAX_WEIGHT
+
+
+def test_lines_that_stand_in_the_wrong_order_are_found_soon() -> None:
+    lines = [f"a{i} = a{i + 1}" for i in range(900)]
+    assert ask("x := a0 if {\n\t" + "\n\t".join(lines) + "\n\ta900 = input.a\n}", {"a": 7}) == 7
 
 
 def test_other_threads_go_on_beside_a_runaway_policy() -> None:

@@ -303,10 +303,10 @@ class Interrupted:
 def test_a_fault_of_ours_ends_one_document_and_not_the_call(mesh: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = mesh._authorize
 
-    def faulty(subject: object, attempt: object, channel: str, access: object) -> None:
+    def faulty(subject: object, attempt: object, *rest: object) -> None:
         if attempt.document.key == "sales.unlucky":  # type: ignore[attr-defined]
             raise KeyError("a bug")
-        whole(subject, attempt, channel, access)  # type: ignore[arg-type]
+        whole(subject, attempt, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(mesh, "_authorize", faulty)
     unlucky, lucky = submit(mesh, product("sales.unlucky"), product("sales.lucky"))

@@ -17,7 +17,7 @@ decisions := {id: decision(who, narrow, id, r) |
 }
 
 decision(who, narrow, id, r) := no(codes) if {
-	codes := ((who.refusals | resource_refusals(r)) | flaws_in(narrow.flaws, reach(r))) | denied_by(narrow.deny, id)
+	codes := ((who.refusals | resource_refusals(r)) | denied_by(narrow.flaws, id)) | denied_by(narrow.deny, id)
 	count(codes) > 0
 } else := yes(codes, narrowed(narrow, id, obligations(who, codes))) if {
 	codes := grants(who, r)
@@ -35,52 +35,54 @@ no(codes) := {"allow": false, "reasons": sort(codes), "obligations": nothing}
 #   resources of that domain only. They can add no grant. Each entry names a resource by its `id`:
 #   `deny contains {"id": id, "reason": "a-code"}`, `mask contains {"id": id, "classification": "restricted"}`,
 #   `hide contains {"id": id, "field": "dct:description"}`, `rows contains {"id": id, "filter": "region = 'EU'"}`.
-narrowing := {"deny": deny, "mask": mask, "hide": hide, "rows": rows, "flaws": flaws}
-
-deny contains entry if some entry in data.fairmesh.org[_].deny
-
-deny contains entry if {
-	some name, rules in data.fairmesh.domains
-	own := ids_of(name)
-	some entry in rules.deny
-	entry.id in own
+narrowing := {
+	"deny": taken("deny"), "mask": taken("mask"), "hide": taken("hide"), "rows": taken("rows"),
+	"flaws": flaws,
 }
 
-mask contains entry if some entry in data.fairmesh.org[_].mask
-
-mask contains entry if {
-	some name, rules in data.fairmesh.domains
-	own := ids_of(name)
-	some entry in rules.mask
-	entry.id in own
+# Each kind of entry: what it has to say beside the id, and what it means when it does not.
+says := {
+	"deny": {"what": "reason", "reason": "malformed-deny"},
+	"mask": {"what": "classification", "reason": "malformed-mask"},
+	"hide": {"what": "field", "reason": "malformed-hide"},
+	"rows": {"what": "filter", "reason": "malformed-rows"},
 }
 
-hide contains entry if some entry in data.fairmesh.org[_].hide
-
-hide contains entry if {
-	some name, rules in data.fairmesh.domains
-	own := ids_of(name)
-	some entry in rules.hide
-	entry.id in own
+# Each resource is put before the rules alone: what is decided of one must not depend on which others are asked about.
+stated contains {"kind": kind, "id": id, "entry": entry} if {
+	some id, r in input.resources
+	packages := data.fairmesh.org with input.resources as {id: r}
+	some kind, _ in says
+	some entry in packages[_][kind]
 }
 
-rows contains entry if some entry in data.fairmesh.org[_].rows
-
-rows contains entry if {
-	some name, rules in data.fairmesh.domains
-	own := ids_of(name)
-	some entry in rules.rows
-	entry.id in own
+stated contains {"kind": kind, "id": id, "entry": entry} if {
+	some id, r in input.resources
+	domain := reach(r)
+	rules := data.fairmesh.domains[domain] with input.resources as {id: r}
+	some kind, _ in says
+	some entry in rules[kind]
 }
-
-ids_of(domain) := {id | r := input.resources[id]; reach(r) == domain}
 
 # The domain whose rules reach a resource: not its policy files, else it could keep everyone from mending them.
 reach(r) := r.domain if {
 	r.type != "policy"
 } else := ""
 
-flaws_in(found, domain) := {flaw.reason | some flaw in found; flaw.domain in {"", domain}}
+taken(kind) := {line.entry | some line in stated; line.kind == kind; sound(line)}
+
+# An entry that is not about the resource, or does not say what it takes away, would do nothing, silently: it denies
+# the resource.
+flaws := {flaw |
+	some line in stated
+	not sound(line)
+	flaw := {"id": line.id, "reason": says[line.kind].reason}
+}
+
+sound(line) if {
+	line.entry.id == line.id
+	is_string(line.entry[says[line.kind].what])
+}
 
 denied_by(entries, id) := {entry.reason | some entry in entries; entry.id == id}
 
@@ -102,69 +104,3 @@ all_of(filters) := null if {
 } else := filters[0] if {
 	count(filters) == 1
 } else := concat(" AND ", [part | some one in filters; part := concat("", ["(", one, ")"])])
-
-# An entry that names no resource of the input, or does not say what it takes away, would do nothing, silently: it
-# denies everything in its reach.
-flaws contains {"domain": "", "reason": "malformed-deny"} if {
-	some entry in data.fairmesh.org[_].deny
-	not sound_deny(entry)
-}
-
-flaws contains {"domain": name, "reason": "malformed-deny"} if {
-	some name, rules in data.fairmesh.domains
-	some entry in rules.deny
-	not sound_deny(entry)
-}
-
-sound_deny(entry) if {
-	is_object(input.resources[entry.id])
-	is_string(entry.reason)
-}
-
-flaws contains {"domain": "", "reason": "malformed-mask"} if {
-	some entry in data.fairmesh.org[_].mask
-	not sound_mask(entry)
-}
-
-flaws contains {"domain": name, "reason": "malformed-mask"} if {
-	some name, rules in data.fairmesh.domains
-	some entry in rules.mask
-	not sound_mask(entry)
-}
-
-sound_mask(entry) if {
-	is_object(input.resources[entry.id])
-	is_string(entry.classification)
-}
-
-flaws contains {"domain": "", "reason": "malformed-hide"} if {
-	some entry in data.fairmesh.org[_].hide
-	not sound_hide(entry)
-}
-
-flaws contains {"domain": name, "reason": "malformed-hide"} if {
-	some name, rules in data.fairmesh.domains
-	some entry in rules.hide
-	not sound_hide(entry)
-}
-
-sound_hide(entry) if {
-	is_object(input.resources[entry.id])
-	is_string(entry.field)
-}
-
-flaws contains {"domain": "", "reason": "malformed-rows"} if {
-	some entry in data.fairmesh.org[_].rows
-	not sound_rows(entry)
-}
-
-flaws contains {"domain": name, "reason": "malformed-rows"} if {
-	some name, rules in data.fairmesh.domains
-	some entry in rules.rows
-	not sound_rows(entry)
-}
-
-sound_rows(entry) if {
-	is_object(input.resources[entry.id])
-	is_string(entry.filter)
-}

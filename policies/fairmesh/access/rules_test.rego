@@ -21,22 +21,36 @@ asked := {
 	"context": {"now_ns": 0, "channel": "http"},
 }
 
+alone(id) := object.union(asked, {"resources": {id: asked.resources[id]}})
+
+frozen(id) := {"acme": {"deny": {{"id": id, "reason": "frozen"}}}}
+
 test_organisation_deny_wins if {
-	found := access.decisions with input as asked
-		with data.fairmesh.org as {"acme": {"deny": {{"id": "a", "reason": "frozen"}}}}
+	found := access.decisions with input as alone("a") with data.fairmesh.org as frozen("a")
 	found.a.reasons == ["frozen"]
-	found.b.allow
 }
 
 test_domain_denies_its_own_products_only if {
-	denied := {{"id": "a", "reason": "frozen"}, {"id": "b", "reason": "frozen"}}
-	found := access.decisions with input as asked with data.fairmesh.domains as {"hr": {"deny": denied}}
+	of_hr := {"hr": {"deny": {{"id": "a", "reason": "frozen"}}}}
+	found := access.decisions with input as alone("a") with data.fairmesh.domains as of_hr
 	found.a.allow
-	not found.b.allow
+}
+
+test_domain_denies_its_own_products if {
+	found := access.decisions with input as alone("b") with data.fairmesh.domains as {"hr": {"deny": {{
+		"id": "b",
+		"reason": "frozen",
+	}}}}
+	found.b.reasons == ["frozen"]
 }
 
 test_malformed_deny_denies_everything if {
 	found := access.decisions with input as asked with data.fairmesh.org as {"acme": {"deny": {"frozen"}}}
 	found.a.reasons == ["malformed-deny"]
 	found.b.reasons == ["malformed-deny"]
+}
+
+test_an_entry_about_another_resource_is_malformed if {
+	found := access.decisions with input as alone("a") with data.fairmesh.org as frozen("b")
+	found.a.reasons == ["malformed-deny"]
 }
