@@ -16,7 +16,7 @@ from typing import Any
 from fairmesh.catalog.rego import values as rego
 from fairmesh.catalog.rego.builtins import CONDITIONS, FUNCTIONS, collection
 from fairmesh.catalog.rego.names import Path, variables
-from fairmesh.catalog.rego.order import Flattener, ordered
+from fairmesh.catalog.rego.order import Flattener, check_negations, ordered
 from fairmesh.catalog.rego.syntax import (
     Body,
     Branch,
@@ -359,6 +359,7 @@ class _Function:
 
     def body(self, body: Body, bound: set[str], outside: set[str], heads: Sequence[Term] = ()) -> list[str]:
         """Write a body; the operands of its heads. Calls and references in heads are lines of the body."""
+        check_negations(body, bound, outside)
         flat = self.flat.body(body)
         simple = [self.flat.inner(head, flat) for head in heads]
         self.write(ordered(flat, bound, outside | variables(simple, closures=False)), outside | bound)
@@ -369,6 +370,7 @@ class _Function:
         keys are known, so that one that fails is known, too."""
         lines: list[Literal] = []
         keys = [self.flat.inner(key, lines) for key in rule.keys]  # first: nothing needs to hold for them
+        check_negations(branch.body, set(), set())
         lines += self.flat.body(branch.body)
         heads = [*keys, self.flat.inner(branch.value, lines)]
         told = False

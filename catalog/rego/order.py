@@ -200,6 +200,20 @@ def ordered(body: Iterable[Literal], bound: set[str], outside: set[str]) -> list
     return found
 
 
+def check_negations(body: Body, bound: set[str], outside: set[str]) -> None:
+    """Raise `RegoSyntaxError` where something under `not` gives a variable its value, as OPA does: "no element is"
+    and "some element is not" would look the same."""
+    negated = [literal for literal in body if isinstance(literal, Not)]
+    named = [variables([literal], closures=False) for literal in negated]
+    if any(names - bound for names in named):
+        others = tuple(literal for literal in body if not isinstance(literal, Not))
+        given = set(bound)
+        ordered(Flattener().body(others), given, outside | set().union(*named))
+        for literal, names in zip(negated, named, strict=True):
+            if names - given:
+                _unsafe(literal, given, names)
+
+
 def _unsafe(literal: Literal, bound: set[str], visible: set[str]) -> None:
     missing = sorted((variables([literal]) & visible) - bound)
     shown = [name.partition("#")[0] for name in missing if not name.startswith("#")]
