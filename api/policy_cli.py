@@ -41,7 +41,7 @@ def add(commands: Commands) -> None:
     _add_judging(actions)
     _add_publishing(actions)
     _add_reading(actions)
-    explain = _command(
+    explain = command(
         commands, "explain", _explain, "why somebody may or may not do something with a product",
         "Which rule decided, and on which facts: the decision, what the policy was asked, and every rule that gave\n"
         "something, inner ones first. For ACTOR as facts (JSON), a subject that need not exist, the decision alone.",
@@ -53,22 +53,13 @@ def add(commands: Commands) -> None:
     add_reader(explain)
 
 
-def _command(
-    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], help: str, about: str
-) -> argparse.ArgumentParser:
-    """As `command`; what all commands share is said in one place."""
-    parser = command(commands, name, run, help, about)
-    parser.epilog = "Exit codes, and the variables of the environment: fairmesh --help"
-    return parser
-
-
 def _add_judging(actions: Commands) -> None:
-    check = _command(
+    check = command(
         actions, "check", _check, "what a server would refuse of policy files",
         "Apply the gate that a server has, without one: names, functions, packages, and the form of golden tables.\n"
         f"Where there is an OPA (FAIRMESH_OPA_BIN, else `opa` on the PATH), `opa check --strict` too.\n\n{_FOLDER}",
     )  # fmt: skip
-    test = _command(
+    test = command(
         actions, "test", _test, "run the tests of policy files",
         "Run the golden tables and Rego tests, in process and, where there is one, in OPA (FAIRMESH_OPA_BIN, else\n"
         f"`opa` on the PATH). Both must answer alike. With --domain: beside the policy that ships.\n\n{_FOLDER}",
@@ -81,12 +72,12 @@ def _add_judging(actions: Commands) -> None:
 
 
 def _add_publishing(actions: Commands) -> None:
-    impact = _command(
+    impact = command(
         actions, "impact", _impact, "who would gain or lose what",
         "Ask a server what the policy would change on its mesh: who gains or loses which products, gains first, and\n"
         f"how recorded decisions would come out. Exit code 1 if somebody gains. Nothing is changed.\n\n{_FOLDER}",
     )  # fmt: skip
-    publish = _command(
+    publish = command(
         actions, "publish", _publish, "put policy files in force",
         "Put the policy in force at once, for every request that comes after. It is checked, tested and compared\n"
         f"first; if it is refused, the one in force stays. One that widens access is refused, too.\n\n{_FOLDER}",
@@ -101,7 +92,7 @@ def _add_publishing(actions: Commands) -> None:
 
 
 def _add_reading(actions: Commands) -> None:
-    shown = _command(
+    shown = command(
         actions, "show", _show, "which policy is, or was, in force",
         "The policy in force: its revision, who published it and when, and its rules. --out writes them to files, to\n"
         "be read or published again.",
@@ -111,14 +102,14 @@ def _add_reading(actions: Commands) -> None:
     )
     shown.add_argument("--out", metavar="DIR", help="write the rules to this folder, which must be empty or absent")
     _add_text_or_json(shown)
-    who = _command(
+    who = command(
         actions, "who", _who, "who may do what with a product",
         "What everybody who has a token, and the anonymous visitor, may do with a product. Those whom the policy\n"
         "cannot tell apart come together.",
     )  # fmt: skip
     who.add_argument("name", metavar="KEY", help="the product's key (or IRI)")
     _add_text_or_json(who)
-    bundle = _command(
+    bundle = command(
         actions, "bundle", _bundle, "fetch the signed bundle for OPA servers",
         "Fetch the bundle that OPA servers poll: the policies in force and the facts they are asked about, signed.",
     )  # fmt: skip

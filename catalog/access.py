@@ -99,7 +99,8 @@ def _unavailable(detail: str) -> PolicyUnavailable:
 class EmbeddedEngine:
     """Rego in this process (`fairmesh.catalog.rego`), in the thread that asks.
 
-    Each chunk gets `chunk_seconds`, all chunks of one call `scope_seconds`; other threads go on meanwhile. Raises `ConfigError` for a policy that does not compile or uses what is not allowed.
+    Each chunk gets `chunk_seconds`, all chunks of one call `scope_seconds`; other threads go on meanwhile.
+    Raises `ConfigError` for a policy that does not compile or uses what is not allowed.
     """
 
     def __init__(self, policies: PolicySet, *, chunk_seconds: float = 2.0, scope_seconds: float = 3.0) -> None:
@@ -489,10 +490,13 @@ class _Known:
 class Access:
     """Decisions of one policy set by one engine. Safe to call from any thread; a new policy set needs a new one.
 
-    `program` is the policy set compiled, whichever engine decides: what it reads can be asked of it.
+    `program` is the policy set compiled, whichever engine decides: what it reads can be asked of it. `strict` is for
+    trying a policy: then a domain's own policy that fails is a failure like any other.
     """
 
-    def __init__(self, engine: Engine, policies: PolicySet, log: DecisionLog | None = None) -> None:
+    def __init__(
+        self, engine: Engine, policies: PolicySet, log: DecisionLog | None = None, *, strict: bool = False
+    ) -> None:
         self.policies = policies
         self.policy_digest = policies.digest
         self._engine = engine
@@ -505,6 +509,7 @@ class Access:
         self._reads_time = self.program.may_read("context", "now_ns")
         paths = [path.split("/") for path in policies.files]
         self._domains = frozenset(parts[1] for parts in paths if parts[0] == "domains" and len(parts) > 2)
+        self._strict = strict
         self._suspended: dict[str, float] = {}
         self._known: OrderedDict[tuple[str, str, int], _Known] = OrderedDict()
         self._kept = 0
@@ -656,7 +661,8 @@ class Access:
         try:
             found = self._evaluate(engine or self._engine, inputs, now, log)
         except PolicyUnavailable:
-            if not isinstance(engine or self._engine, EmbeddedEngine) or not groups.keys() & self._domains:
+            isolated = isinstance(engine or self._engine, EmbeddedEngine) and not self._strict
+            if not isolated or not groups.keys() & self._domains:
                 raise
             found = [self._apart(input, now, log) for input in inputs]
         for (_, chunk), answers in zip(chunks, found, strict=True):

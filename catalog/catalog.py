@@ -147,6 +147,7 @@ class Catalog:
         self._intake = Intake(settings, max(1, settings.workers // 2))
         self._threads = ThreadPoolExecutor(settings.workers * 2, thread_name_prefix="fairmesh-prepare")
         self._writing = threading.Lock()
+        self._closed = False
         self._reading = SharedLock()
         self.bundles = Bundles(self.registry, self._reading, settings.data)
         self._applied = 0
@@ -218,7 +219,9 @@ class Catalog:
         ])  # fmt: skip
 
     def close(self) -> None:
-        """End the child processes and release the data directory."""
+        """End the child processes and release the data directory. What is still being decided is not stored."""
+        with self._writing:
+            self._closed = True
         self._threads.shutdown(cancel_futures=True)
         self._intake.close()
         self.validator.close()
@@ -579,6 +582,7 @@ class Catalog:
     def _append(self, drafts: list[Draft]) -> None:
         """Journal the drafts and show them. The caller has caught up: what is applied next follows what was before."""
         if drafts:
+            self._refuse_when_closed()
             self._apply_all(
                 self.journal.append(drafts), "stored, but not yet visible", "the next write or start completes it"
             )
@@ -587,9 +591,14 @@ class Catalog:
         """Journal what is no product; `then` is called with the entry before anything else is written."""
         with self._writing:
             self._catch_up()
+            self._refuse_when_closed()
             entries = self.journal.append([draft])
             then(entries[0])
             self._apply_all(entries, "stored and in force", "the next write or start completes it")
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise StorageUnavailable("the service is stopping; nothing was stored", remedy="Try again when it is back")
 
     def _catch_up(self) -> None:
         """Show what was stored while the graph could not be written."""

@@ -31,7 +31,8 @@ _ASKED = (Action.READ_DATA, Action.REGISTER, Action.UPDATE, Action.RETIRE)
 _PRODUCT_ACTIONS = (Action.DISCOVER, Action.READ_METADATA, *_ASKED)
 _MUCH = 20_000
 """Subjects times access keys times channels from which child processes are worth their start."""
-_CHILD_SECONDS = 600.0
+_SECONDS = 240.0
+"""A comparison that takes longer is given up."""
 _ANY_FIELD = sum(FIELDS.values())
 _OF_READING = Need.READ - Need.DISCOVER
 
@@ -246,18 +247,30 @@ def _all_compared(
     current: Access, proposed: Access, subjects: Sequence[Subject], asked: _Asked, channels: Sequence[str],
     now: datetime, workers: int,
 ) -> Iterator[_Compared]:  # fmt: skip
-    """One for each subject, in order."""
+    """One for each subject, in order. Raises `PolicyUnavailable` when it takes more than `_SECONDS`."""
+    end = time.monotonic() + _SECONDS
     if workers < 2 or len(subjects) * len(asked.keys) * len(channels) < _MUCH:
         for subject in subjects:
+            _check_time(end)
             yield _compared(current, proposed, subject, asked, channels, now)
         return
     warm_up = functools.partial(_prepare, current.policies, proposed.policies, asked, channels, now)
     pool = Pool(min(workers, len(subjects)), warm_up=warm_up)
+
+    def compare(subject: Subject) -> _Compared:
+        _check_time(end)
+        return pool.call(_in_child, subject, timeout=max(1.0, end - time.monotonic()))
+
     try:
         with ThreadPoolExecutor(pool.size) as threads:
-            yield from threads.map(lambda subject: pool.call(_in_child, subject, timeout=_CHILD_SECONDS), subjects)
+            yield from threads.map(compare, subjects)
     finally:
         pool.close()
+
+
+def _check_time(end: float) -> None:
+    if time.monotonic() > end:
+        raise PolicyUnavailable(f"comparing the policies takes more than {_SECONDS:.0f} seconds")
 
 
 _task: Callable[[Subject], _Compared]
@@ -266,7 +279,8 @@ _task: Callable[[Subject], _Compared]
 def _prepare(current: PolicySet, proposed: PolicySet, asked: _Asked, channels: Sequence[str], now: datetime) -> None:
     """In a child: make both policies ready."""
     global _task
-    old, new = (Access(EmbeddedEngine(policies), policies) for policies in (current, proposed))
+    old = Access(EmbeddedEngine(current), current)
+    new = Access(EmbeddedEngine(proposed), proposed, strict=True)
     _task = lambda subject: _compared(old, new, subject, asked, channels, now)  # noqa: E731 - a name of the module
 
 

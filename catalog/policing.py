@@ -317,9 +317,9 @@ def _open_log(settings: Settings) -> DecisionLog | None:
     return None if kind == "off" else DecisionLog(settings.data / DECISIONS, masked=kind == "masked")
 
 
-def closing_access(engine: Engine, policies: PolicySet, log: DecisionLog | None) -> Access:
+def closing_access(engine: Engine, policies: PolicySet, log: DecisionLog | None, *, strict: bool = False) -> Access:
     """An `Access` whose engine is closed when nobody holds the `Access` any more."""
-    access = Access(engine, policies, log)
+    access = Access(engine, policies, log, strict=strict)
     weakref.finalize(access, engine.close)
     return access
 
@@ -390,7 +390,7 @@ class Publishing:
             if proposed == dict(in_use.version.files):
                 return Published("unchanged", old.policy_digest)
             access = _load(proposed)
-            _test(access, files)
+            _test(access if domain is None else _load(_seen_by(domain, proposed)), files)
             self._check_reach(access, subject, domain, known, channel, proposed)
             found = self._compare(old, access, subject, known, channel, whole)
             if found.widens and not allow_widening:
@@ -531,11 +531,17 @@ def _proposed(files: Mapping[str, bytes], domain: str | None, current: Mapping[s
     return dict(sorted({**others, **files}.items()))
 
 
+def _seen_by(domain: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Everybody's files and the domain's own: a domain's tests could ask what the rules of others say."""
+    own = f"domains/{domain}/"
+    return {p: body for p, body in files.items() if p.startswith(own) or not p.startswith(("domains/", "org/"))}
+
+
 def _load(files: Mapping[str, bytes]) -> Access:
     """Decisions by the rules among the files, in process and not recorded. Raises `InputError`."""
     try:
         policies = rules_of(files)
-        return closing_access(EmbeddedEngine(policies), policies, None)
+        return closing_access(EmbeddedEngine(policies), policies, None, strict=True)
     except ConfigError as error:
         raise InputError(error.message, line=error.line, column=error.column, remedy=error.remedy) from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,19 +45,6 @@ class PolicySet:
                 raise ConfigError(f"cannot read the policy {path}: {error}", remedy="Rego files are UTF-8.") from None
             digest.update(f"{path}\0{len(body)}\0".encode() + body)
         return cls(dict(sorted(files.items())), digest.hexdigest())
-
-    @property
-    def reads_time(self) -> bool:
-        """Whether a decision can depend on `input.context.now_ns`. Errs on the side of yes."""
-        return any("now_ns" in text or _READS_CONTEXT.search(text) for text in self.code())
-
-    def code(self) -> list[str]:
-        """The text of each file, without strings and whole-line comments."""
-        return [re.sub(r'"[^"\n]*"|(?m:^\s*#.*$)', "", body.decode()) for body in self.files.values()]
-
-
-_READS_CONTEXT = re.compile(r"\binput\b(?!\.(?!context\b(?!\.channel\b)))")
-"""`input` by itself, or `input.context` but not `input.context.channel`."""
 
 
 def read_modules(folder: Path) -> dict[str, bytes]:

@@ -3,8 +3,8 @@
     values    what Rego computes with           order    when each line of a body can run
     builtins  the functions a policy may call   link     rules of one name, put together
     syntax    text to tree                      code     tree to Python source
-    names     what each name means              gate     what a policy may not say
-                                                program  compiled policies, asked
+    names     what each name means              gate     what a policy file may not say
+    program   compiled policies, asked          uses     what all files together may not
 
 Native code has no part in it. What an evaluation may spend is counted, so that no policy can hang or fill the memory.
 OPA is the measure: what is computed here is what OPA computes, and anything else is refused, when the policy is loaded

@@ -261,20 +261,23 @@ class _Function:
             self.indent -= 1
 
     def give(self, rule: Rule, branch: Branch, keys: Sequence[str], value: str, found: str | None) -> None:
-        for operand in (*keys, value):
+        for operand in keys:
             self.charge_deep(operand)
         if rule.kind == "set" and not keys:
+            self.charge_deep(value)
             self.say(f"r.add({value})")
         elif keys and (rule.kind == "set" or len(keys) > 1):
+            self.charge_deep(value)
             self.say(f"{'put_member' if rule.kind == 'set' else 'put'}(r, made, ({', '.join(keys)},), {value})")
         elif keys:
+            self.charge_deep(value, f" and {keys[0]} in r")
             self.say(f"insert_once(r, {keys[0]}, {value})")
         else:
             self.once(found or "r", value)
         self.gave(value, branch.place)
 
     def once(self, target: str, value: str) -> None:
-        self.charge_deep(value)
+        self.charge_deep(value, f" and {target} is not U")
         self.say(f"if {target} is U: {target} = {value}")
         message = f"{'.'.join(self.group.path)} has two values"
         self.say(f"elif {target} != {value}: raise Error({message!r})")
@@ -303,10 +306,10 @@ class _Function:
         self.say(f"b.left -= {amount}")
         self.say("if b.left < 0: b.renew()")
 
-    def charge_deep(self, operand: str) -> None:
+    def charge_deep(self, operand: str, when: str = "") -> None:
         """Spend for a value that is hashed or compared, where it is a collection: for others that takes no time."""
         if operand.isidentifier() and operand not in ("None", "TRUE", "FALSE"):
-            self.say(f"if type({operand}) in H: m[0].charge({operand})")
+            self.say(f"if type({operand}) in H{when}: m[0].charge({operand})")
 
     def reached(self, place: Place) -> None:
         self.place = place
@@ -569,9 +572,10 @@ class _Function:
         with self.block():
             bound = set(self.vars)
             heads = self.body(term.body, bound, set(bound), heads=term.heads)
-            for head in heads if term.kind != "array" else ():
-                self.charge_deep(head)
+            if term.kind != "array":
+                self.charge_deep(heads[0])
             if term.kind == "object":
+                self.charge_deep(heads[1], f" and {heads[0]} in {found}")
                 self.say(f"insert_once({found}, {heads[0]}, {heads[1]})")
             else:
                 self.say(f"{found}.{'append' if term.kind == 'array' else 'add'}({heads[0]})")

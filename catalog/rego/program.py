@@ -11,10 +11,11 @@ from typing import Any
 from fairmesh.catalog.errors import ConfigError
 from fairmesh.catalog.policyfiles import ENTRY, PolicySet
 from fairmesh.catalog.rego.code import MISSING, Code, Group, InFile
-from fairmesh.catalog.rego.gate import check_linked, check_module
+from fairmesh.catalog.rego.gate import check_module
 from fairmesh.catalog.rego.link import Linked, link
 from fairmesh.catalog.rego.names import Path, fixed_path, inputs_of
 from fairmesh.catalog.rego.syntax import Body, Every, Literal, Not, RegoSyntaxError, With, read
+from fairmesh.catalog.rego.uses import check_linked
 from fairmesh.catalog.rego.values import HOLDING, TRUE, UNDEFINED, Object, RegoError, dot, parse, plain, upsert, weight
 
 MAX_STEPS = 20_000_000

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from opa import POLICIES, opa_server
 
-from fairmesh.catalog.access import Access
+from fairmesh.catalog.access import Access, OpaEngine, PolicySet
 from fairmesh.catalog.config import Settings
 from fairmesh.catalog.errors import PolicyUnavailable
 from fairmesh.catalog.journal import Journal
@@ -79,8 +79,8 @@ def reads(access: Access) -> bool:
     return access.decide(ANALYST, Action.READ_METADATA, INSIDE, channel="http", now=NOW).allowed
 
 
-def opa_threads() -> int:
-    return sum(thread.name == "opa" for thread in threading.enumerate())
+def opa_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "opa"}
 
 
 def test_everything_is_refused_until_the_server_holds_what_was_published(mesh: Mesh, server: str) -> None:
@@ -101,12 +101,24 @@ def test_requests_under_way_end_with_the_engine_they_began_with(mesh: Mesh, serv
     held = mesh.policies.access
     assert reads(held)
     mesh.publishing.publish(STEWARD, {**read_folder(POLICIES), "org/acme/hold.rego": HOLD}, channel="http")
-    assert opa_threads() == before + 1
+    (old,), (new,) = before, opa_threads() - before
     assert reads(held)
     assert held.scope(ANALYST, [INSIDE], channel="http", now=NOW).grants[0] & 1
     del held
     gc.collect()
-    assert opa_threads() == before
+    old.join(30)  # it ends by itself: nobody waits for it
+    assert opa_threads() == {new}
+
+
+def test_an_engine_may_be_closed_in_its_own_thread(server: str) -> None:
+    before = opa_threads()
+    engine = OpaEngine(server, PolicySet.load())
+    assert engine.evaluate([]) == []
+    (thread,) = opa_threads() - before
+    engine._loop.call_soon_threadsafe(engine.close)
+    thread.join(30)
+    assert not thread.is_alive()
+    engine.close()
 
 
 def test_a_refused_policy_leaves_no_engine_behind(mesh: Mesh) -> None:

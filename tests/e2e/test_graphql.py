@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from conftest import ROOT
 from graphql import build_client_schema, get_introspection_query
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -31,6 +34,15 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
 def _keys(mesh: Mesh, role: str | None) -> list[str]:
     nodes = mesh.data("{ dataProducts { nodes { key } } }", role)["dataProducts"]["nodes"]
     return [node["key"] for node in nodes]
+
+
+def test_the_samples_of_the_page_are_answered(mesh: Mesh) -> None:
+    script = (ROOT / "api" / "portal" / "graphql.js").read_text("utf-8")
+    found = re.findall(r'^  "([^"]+)": \[\s*`([^`]+)`, (\{.*?\})\],$', script, re.MULTILINE | re.DOTALL)
+    assert len(found) == len(re.findall(r'^  "(.+)": \[', script, re.MULTILINE)) > 5
+    for name, query, variables in found:
+        stated = json.loads(re.sub(r"(\w+): ", r'"\1": ', variables))
+        assert mesh.data(query, "steward", **stated), name
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from running import serving
-from served import SUBJECTS, Mesh, served
+from served import SUBJECTS, Mesh, document, served
 
+from fairmesh.catalog.model import Subject, Submission
 from fairmesh.catalog.policing import read_folder
 from fairmesh.catalog.policyfiles import POLICIES
 
@@ -21,13 +23,15 @@ deny contains {"id": id, "reason": "closed"} if {
 	resource.classification == "internal"
 }
 """
+SECRET = "<https://w3id.org/fairmesh/classification/restricted>"
 POLICY_LIST = "query($at: DateTime) { policies(asOf: $at) { id name path version description tests publishedBy } }"
 DECIDE = """query($subject: JSON, $resource: ID!, $action: Action!) {
   decide(subject: $subject, resource: $resource, action: $action) { action allowed reasons policy revision } }"""
 WHO = "query($product: String!) { whoCanSee(product: $product) { subjects { ids } decisions { action allowed } } }"
 EXPLAIN = """query($actor: String!, $key: String!) { explain(actor: $actor, action: READ_METADATA, key: $key) {
   decision { allowed reasons } facts rules { file row rule value } } }"""
-IMPACT = "impact { widens changes { action gains count examples subjects { ids roles } } replay { decisions toDeny } }"
+IMPACT = """impact {
+  widens changes { action gains partial count examples subjects { ids roles } } replay { decisions toDeny } }"""
 PROPOSE = f"""mutation($input: ProposePoliciesInput!) {{
   proposePolicies(input: $input) {{ {IMPACT} errors {{ code message path }} clientMutationId }} }}"""
 PUBLISH = f"""mutation($input: PublishPoliciesInput!) {{ publishPolicies(input: $input) {{
@@ -46,6 +50,13 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     """A mesh that no test of this module changes."""
     with served(tmp_path_factory.mktemp("still") / "data") as made:
         yield made
+
+
+def node_id(letter: str, mesh: Mesh, iri: str) -> str:
+    """The global id of a node; see `Operation.id`."""
+    base = mesh.catalog.iri_base
+    text = letter + iri.removeprefix(base) if iri.startswith(base) else letter.upper() + iri
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def files(texts: dict[str, str]) -> list[dict[str, str]]:
@@ -119,6 +130,53 @@ def test_a_steward_decides_for_anyone(still: Mesh) -> None:
         assert body["errors"][0]["extensions"]["code"] == "INVALID"
 
 
+def test_a_column_is_decided_as_its_product_masks_it(mesh: Mesh) -> None:
+    deals = document("sales.deals", "Deals").replace("fm:position 2 ;", f"fm:position 2 ; fm:classification {SECRET} ;")
+    assert mesh.put(deals, "sales").status_code == 201
+    outsider = {"id": "x", "kind": "user", "roles": ["analyst"], "clearance": "internal"}
+    column = mesh.catalog.iri_base + "sales.deals/data/column/"
+    for name, answer in (("id", (True, ["clearance-covers"])), ("a%20b", (False, ["masked"]))):
+        id = node_id("r", mesh, column + name)
+        found = mesh.data(DECIDE, "steward", subject=outsider, resource=id, action="DISCOVER")["decide"]
+        assert (found["allowed"], found["reasons"]) == answer
+        assert found["action"] == "DISCOVER"
+        asked = {"v": 1, "action": "discover", "resources": {column + name: None}, "subject": outsider}
+        told = mesh.client.post("/v1/decisions", json=asked, headers=mesh.headers("steward")).json()[column + name]
+        assert (told["allow"], told["reasons"]) == answer
+
+
+def test_what_a_hidden_product_says_of_an_outside_node_decides_nothing(mesh: Mesh) -> None:
+    """Not even for who may govern: a policy may hide products from stewards too."""
+    outside = "https://lake.example.org/table"
+    hold = CLOSED.replace("sales", "finance").replace('"internal"', '"confidential"')
+    mine, theirs = (
+        document(key, "Lake", classification=word).replace(f"<{key}/data>", f"<{outside}>")
+        for key, word in (("sales.lake", "internal"), ("finance.lake", "confidential"))
+    )
+    assert mesh.put(mine, "sales").status_code == 201
+    assert publish(mesh, "steward", {"domains/finance/hold.rego": hold}, domain="finance")["published"]
+    outsider = {"id": "x", "kind": "user", "roles": ["analyst"], "clearance": "internal"}
+
+    def answers() -> list[dict[str, Any]]:
+        found = [
+            mesh.ask(DECIDE, "steward", subject=outsider, resource=node_id("r", mesh, outside), action=action)["data"]
+            for action in ("DISCOVER", "READ_METADATA", "READ_DATA", "UPDATE")
+        ]
+        return [*found, mesh.ask(WHO, "steward", product="sales.lake")["data"]]
+
+    before = answers()
+    assert before[1]["decide"]["allowed"]
+    confidential = Subject("fay", "service", ("producer",), ("finance",), ("finance",), "restricted")
+    with_hold = publish(mesh, "steward", {}, domain="finance", allowWidening=True)
+    assert with_hold["published"]
+    done = mesh.catalog.register(confidential, [Submission(theirs.encode())], channel="http")[0]
+    assert done.error is None
+    assert publish(mesh, "steward", {"domains/finance/hold.rego": hold}, domain="finance")["published"]
+    hidden = mesh.ask(WHO, "steward", product="finance.lake")
+    assert hidden["errors"][0]["extensions"]["code"] == "NOT_FOUND"
+    assert answers() == before
+
+
 def test_the_policies_in_force_and_on_a_date(still: Mesh) -> None:
     body = still.ask(POLICY_LIST, "steward")
     found = {policy["path"]: policy for policy in body["data"]["policies"]}
@@ -127,7 +185,7 @@ def test_the_policies_in_force_and_on_a_date(still: Mesh) -> None:
     decisions = found["fairmesh/access/decisions.rego"]
     assert decisions["name"] == "fairmesh.access"
     assert decisions["description"].startswith("One decision per resource.")
-    assert (decisions["tests"], decisions["publishedBy"]) == (4, "fairmesh")
+    assert (decisions["tests"], decisions["publishedBy"]) == (6, "fairmesh")
     node = "query($id: ID!) { node(id: $id) { ... on Policy { path source } } }"
     assert still.data(node, "steward", id=decisions["id"])["node"] == {
         "path": decisions["path"], "source": SHIPPED[decisions["path"]],

@@ -295,6 +295,33 @@ def test_a_full_queue_costs_events_and_they_are_counted(folder: Path, caplog: py
     assert "faster than they can be written" in caplog.text
 
 
+def test_what_waits_is_counted_with_its_answer(folder: Path) -> None:
+    long = {f"k{number}": answer()["k0"] | {"reasons": ["clearance-covers"] * 20} for number in range(80)}
+    with closing(DecisionLog(folder, masked=True, max_waiting=10_000)) as log:
+        log.record(question(), long, revision="long", at=NOW)
+        log.record(question(), answer(), revision="short", at=NOW)
+        assert log.flush()
+    reading = RecordedDecisions(folder)
+    assert ([recorded.revision for recorded in reading], reading.lost) == (["short"], 1)
+
+
+def test_an_answer_too_deep_to_be_written_is_left_out(folder: Path) -> None:
+    deep: Any = 1
+    for _ in range(100_000):
+        deep = [deep]
+    event = record_one(folder, question(), deep, masked=False, error="not a decision per resource")
+    assert ("result" in event, event["error"]["message"]) == (False, "not a decision per resource")
+
+
+def test_the_newest_may_be_read_first(folder: Path) -> None:
+    with closing(DecisionLog(folder, masked=True, max_bytes=3_000)) as log:
+        for number in range(12):
+            log.record(question(), answer(), revision=str(number), at=NOW)
+    assert len(files(folder)) > 2
+    reading = RecordedDecisions(folder)
+    assert [recorded.revision for recorded in reversed(reading)] == [r.revision for r in reading][::-1]
+
+
 def test_recording_never_waits_for_the_disk(folder: Path) -> None:
     """The file being written is a pipe nobody reads: the writer hangs, `record` and `close` do not."""
     folder.mkdir()

@@ -6,7 +6,7 @@ import pytest
 from meshes import NOW
 
 from fairmesh.catalog.access import Access, EmbeddedEngine, PolicySet
-from fairmesh.catalog.errors import PolicyUnavailable
+from fairmesh.catalog.errors import ConfigError, PolicyUnavailable
 from fairmesh.catalog.model import FIELD_NAMES, FIELDS, AccessKey, Action, Need, Subject
 
 ANN = Subject("ann", "user", ("analyst",), clearance="internal")
@@ -35,7 +35,10 @@ deny contains {"id": id, "reason": "probe"} if {
 """
 FAILING = {
     "a conflict": CONFLICT,
-    "no code for a reason": CONFLICT.replace("x == 3", "x > 0").replace("x := 2", "y := 2").replace("probe", "No Code"),
+    "no code for a reason": """package fairmesh.domains.sales
+
+deny contains {"id": id, "reason": concat(" ", ["No", "Code"])} if some id, _ in input.resources
+""",
     "no end": """package fairmesh.domains.sales
 
 deny contains {"id": id, "reason": "slow"} if {
@@ -93,3 +96,28 @@ def test_a_failure_of_the_organisation_refuses_everything() -> None:
     for key in (SALES, OPS):
         with pytest.raises(PolicyUnavailable):
             access.decide(ANN, Action.READ_METADATA, key, channel="http", now=NOW)
+
+
+def test_a_strict_access_fails_with_the_domain() -> None:
+    access = access_with(CONFLICT)
+    strict = Access(EmbeddedEngine(access.policies), access.policies, strict=True)
+    with pytest.raises(PolicyUnavailable):
+        strict.scope(ANN, [SALES, OPS], channel="http", now=NOW)
+
+
+@pytest.mark.parametrize("look", ['input.subject.id == "bob"', "f(input.subject)", "f(input)"])
+def test_a_domain_does_not_ask_for_persons(look: str) -> None:
+    text = f"""package fairmesh.domains.sales
+
+f(x) if x.id == "bob"
+
+deny contains {{"id": id, "reason": "bob"}} if {{
+	some id, _ in input.resources
+	{look}
+	f({{"id": "bob"}})
+}}
+"""
+    with pytest.raises(ConfigError, match="by id") as caught:
+        access_with(text)
+    assert caught.value.line == 7
+    access_with(text.replace("domains.sales", "org.acme"), "org/acme")

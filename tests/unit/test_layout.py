@@ -48,6 +48,7 @@ LAYERS = {
         {"order", "gate"},
         {"code"},
         {"link"},
+        {"uses"},
         {"program"},
         {"__init__"},
     ),

@@ -204,6 +204,41 @@ def test_two_publishers_do_not_lose_each_others_files(desk: Desk) -> None:
     assert PLACE in desk.kept.current.files
 
 
+def test_an_impact_is_worked_out_on_one_policy_though_another_comes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authorize, before = desk.publishing._authorize, desk.kept.access.policy_digest
+
+    def overtaken(*asked: Any) -> bool:
+        monkeypatch.setattr(desk.publishing, "_authorize", authorize)
+        desk.publish(STEWARD, {**SHIPPED, "org/acme/hold.rego": HOLD})
+        return authorize(*asked)
+
+    monkeypatch.setattr(desk.publishing, "_authorize", overtaken)
+    found = desk.publishing.impact(STEWARD, {}, channel="http", domain="sales", known=KNOWN)
+    assert (found.current, found.proposed) == (before, before)
+    assert desk.kept.access.policy_digest != before
+
+
+def test_a_start_reads_the_policies_of_the_journal_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.publish(STEWARD, {**SHIPPED, "org/acme/hold.rego": HOLD})
+    read: list[int] = []
+    entries = desk.journal.entries
+
+    def counted(**asked: Any) -> Iterator[Entry]:
+        for entry in entries(**asked):
+            read.append(entry.seq)
+            yield entry
+
+    monkeypatch.setattr(desk.journal, "entries", counted)
+    settings = Settings.read({"data": desk.folder, "decision_log": "off"}, environment={})
+    again = Policies.open(settings, desk.journal, now=desk.now)
+    assert again.access.policy_digest == desk.kept.access.policy_digest
+    assert read == sorted(set(read))
+    assert len(read) == 2
+    again.close()
+
+
 def test_an_old_engine_is_closed_when_the_last_request_lets_go(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[str] = []
     made = desk.kept.open_access
@@ -379,7 +414,7 @@ def test_a_rego_test_that_fails_refuses_the_policy(still: Desk) -> None:
         still.publish(STEWARD, {**SHIPPED, "org/acme/hold.rego": HOLD, "org/acme/hold_test.rego": failing})
 
 
-ASKS = b"""package fairmesh.org.acme_test
+ASKS = b"""package acme_test
 
 import data.fairmesh.access
 import data.fairmesh.access_test.asked
