@@ -473,7 +473,7 @@ def test_each_test_that_fails_has_its_line(author: Author, who: dict[str, str], 
 MASKING = """package fairmesh.domains.sales
 
 mask contains {"id": id, "classification": "internal"} if {
-	input.subject.id != ""
+	input.subject.kind != "robot"
 	not "sales" in input.subject.domains
 	some id, _ in input.resources
 }

@@ -306,6 +306,7 @@ class Mesh(meshes.Mesh):
         self._intake = _Here()  # type: ignore[assignment]
         self._threads = _threads()
         self._writing = threading.Lock()
+        self._closed = False
         self._applied = self.journal.head()[0]
 
     def documents(self) -> list[bytes]:
