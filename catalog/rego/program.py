@@ -199,7 +199,7 @@ class Program:
         steps = []
         for rule, (file, row), value in watch.given:
             watch.charge(value)
-            steps.append(Step(self._files[file], row, f"data.{rule}", plain(value)))
+            steps.append(Step(self._files[file], row, f"data.{rule}", _shown(value)))
         return answer, [step for step in steps if step.value is True or (step.value not in (False, None, [], {}, ""))]
 
     def cases(self, entry: str, *, seconds: float = 2.0) -> dict[str, bool]:
@@ -265,6 +265,15 @@ def _rows(body: Body) -> Iterable[int]:
 
 def _inside(literal: Literal) -> Body:
     return literal.body if isinstance(literal, Every | Not | With) else ()
+
+
+def _shown(value: Any) -> Any:
+    """The JSON value, for people; an object that JSON cannot hold as a list of its keys and values."""
+    try:
+        return plain(value)
+    except RegoError:
+        pairs = value.items() if isinstance(value, Object) else enumerate(value)
+        return [[_shown(key), _shown(item)] for key, item in pairs]
 
 
 def _name(key: Any) -> str:

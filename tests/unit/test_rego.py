@@ -496,3 +496,12 @@ def test_threads_share_a_program() -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(program.evaluate, texts))
     assert [list(answer) for answer in answers if isinstance(answer, dict)] == [[f"k{i}"] for i in range(64)]
+
+
+def test_a_trace_shows_what_json_cannot_hold() -> None:
+    text = 'package p\n\nm := {1: "x", true: [{2: 3}]}\n\nx if m[1] == "x"\n'
+    program = compile_policies(PolicySet.from_files({"p.rego": text.encode()}), ("p/x",))
+    answer, steps = program.trace("{}", "p/x")
+    assert answer is True
+    (shown,) = [step.value for step in steps if step.rule == "data.p.m"]
+    assert sorted(shown, key=str) == [[1, "x"], [True, [[0, [[2, 3]]]]]]
