@@ -579,7 +579,8 @@ class Access:
         """
         asker = hashlib.sha256(repr(subject).encode("utf-8", "backslashreplace")).hexdigest()
         self._engine.evaluate(())  # what was decided before holds only while the engine stands by it
-        place = (asker, channel, _minute(now) if self._reads_time else 0)
+        # a domain that failed may have been slow for once: what was decided then holds for the minute
+        place = (asker, channel, _minute(now) if self._reads_time or self._suspended else 0)
         with self._lock:
             known = self._known.get(place) or _Known([], Scope(_NO_GRANTS, self.policy_digest, subject))
             if self._keys != keys:

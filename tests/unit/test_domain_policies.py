@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
+
 import pytest
 from meshes import NOW
 
+from fairmesh.catalog import access as module
 from fairmesh.catalog.access import Access, EmbeddedEngine, PolicySet
 from fairmesh.catalog.errors import ConfigError, PolicyUnavailable
 from fairmesh.catalog.model import FIELD_NAMES, FIELDS, AccessKey, Action, Need, Subject
@@ -121,3 +125,21 @@ deny contains {{"id": id, "reason": "bob"}} if {{
         access_with(text)
     assert caught.value.line == 7
     access_with(text.replace("domains.sales", "org.acme"), "org/acme")
+
+
+def test_a_domain_that_was_slow_once_is_back_in_the_next_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    access = access_with(LOOKING)
+    monkeypatch.setattr(module, "_SUSPENDED_SECONDS", 0.0)
+
+    def late(inputs: Sequence[str]) -> list[object]:
+        if inputs:
+            raise PolicyUnavailable("out of time")
+        return []
+
+    with monkeypatch.context() as slow:
+        slow.setattr(access._engine, "evaluate", late)
+        assert access.scope(ANN, [SALES], channel="http", now=NOW).grants.tolist() == [0]
+        with pytest.raises(PolicyUnavailable):
+            access.scope(ANN, [OPS], channel="graphql", now=NOW)
+    later = access.scope(ANN, [SALES], channel="http", now=NOW + timedelta(minutes=1))
+    assert int(later.grants[0]) & Need.READ == Need.READ
