@@ -39,7 +39,7 @@ fix: $(INSTALLED) ## format, and correct what the linter can
 	$(BIN)/ruff check --fix .
 
 bench: $(INSTALLED) ## the benchmarks at their small sizes
-	@for script in validation registration "search 20000" lineage serving \
+	@for script in "shacl --rounds 3" registration "search 20000" lineage serving \
 		"access --products 5000 --keys 1000 --subjects 20"; do \
 		set -- $$script; echo "== $$1"; name=$$1; shift; $(BIN)/python benchmarks/$$name.py "$$@" || exit 1; echo; done
 

@@ -58,6 +58,8 @@ def create_app(catalog: Catalog, settings: Settings, tokens: Tokens) -> Starlett
             Route("/id/{path:path}", endpoint(resources.node), methods=["GET"]),
             Route("/ns", endpoint(resources.vocabulary), methods=["GET"]),
             Route("/ns/{path:path}", endpoint(resources.vocabulary), methods=["GET"]),
+            Route("/rules", endpoint(resources.rules), methods=["GET"]),
+            Route("/rules/{path:path}", endpoint(resources.rules), methods=["GET"]),
             Route("/bundles/access.tar.gz", endpoint(bundles.bundle), methods=["GET"]),
             Route("/bundles/key.pem", endpoint(bundles.key), methods=["GET"]),
             Route("/v1/decisions", endpoint(DecisionEndpoint(service).decide), methods=["POST"]),

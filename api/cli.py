@@ -11,7 +11,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from fairmesh.api import policy_cli, reads, submissions
+from fairmesh.api import diff_cli, policy_cli, reads, rules_cli, submissions, waiver_cli
 from fairmesh.api.auth import ROLES, Tokens
 from fairmesh.api.client import BATCH_DOCUMENTS, Refused, Unreachable
 from fairmesh.api.commands import (
@@ -102,9 +102,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_service(commands)
     _add_writing(commands)
+    diff_cli.add(commands)
     _add_import(commands)
     _add_reading(commands)
     policy_cli.add(commands)
+    rules_cli.add(commands)
+    waiver_cli.add(commands)
     _add_operations(commands)
     return parser
 
@@ -118,6 +121,7 @@ def _add_service(commands: Commands) -> None:
     add_data(serve)
     serve.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     serve.add_argument("--port", type=int, help="port to listen on (default: 8000; 0 picks a free one)")
+    _add_engine(serve)
     serve.add_argument(
         "--demo", action="store_true",
         help="load a sample mesh when there is none yet, and print a fresh token for each role: ROLE TOKEN",
@@ -151,6 +155,10 @@ def _add_writing(commands: Commands) -> None:
     judge = validate.add_mutually_exclusive_group()
     judge.add_argument("--server", metavar="URL", help="let this server judge")
     judge.add_argument("--governance", metavar="DIR", help="folder of rule sets used instead of the ones shipped")
+    _add_engine(validate)
+    validate.add_argument(
+        "--min-fair", type=_share, metavar="MARK", help="refuse what has a FAIR score under this mark, from 0 to 1"
+    )
     add_format(validate)
     register = command(
         commands, "register", _register, "register product documents with a server",
@@ -167,6 +175,16 @@ def _add_writing(commands: Commands) -> None:
         help="refuse (exit code 4) unless N is the current revision; 0: unless there is none",
     )  # fmt: skip
     add_format(register)
+
+
+def _share(text: str) -> float:
+    try:
+        mark = float(text)
+    except ValueError:
+        mark = -1.0
+    if not 0 <= mark <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return mark
 
 
 def _natural(text: str) -> int:
@@ -237,6 +255,12 @@ def _add_import_options(parser: argparse.ArgumentParser) -> None:
     add_format(parser)
 
 
+def _add_engine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--engine", choices=("compiled", "pyshacl"), help="what rules run on here; pyshacl is the reference, and slower"
+    )
+
+
 def _add_reading(commands: Commands) -> None:
     show = command(commands, "show", _show, "a product's page")
     show.add_argument("name", metavar="KEY", help="the product's key (or IRI)")
@@ -285,7 +309,9 @@ def _add_operations(commands: Commands) -> None:
 def _serve(options: argparse.Namespace) -> int:
     from fairmesh.api.serve import serve  # the web stack takes a second to load; no other command needs it
 
-    settings = Settings.read({"data": options.data, "host": options.host, "port": options.port})
+    settings = Settings.read(
+        {"data": options.data, "host": options.host, "port": options.port, "engine": options.engine}
+    )
     serve(settings, demo=options.demo)
     return OK
 
@@ -322,13 +348,17 @@ def _token_revoke(options: argparse.Namespace) -> int:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    settings = Settings.read({"governance": options.governance})
+    if options.server and options.engine:
+        raise ConfigError("--engine is for judging here", remedy="Leave it out: the server has an engine of its own")
+    settings = Settings.read({"governance": options.governance, "engine": options.engine})
     gathered = submissions.gather(options.files)
     if options.server:
         judged = _send(options.server, gathered.documents, "checking", dry_run=True)
         verdicts = [replace(verdict, change=None, changes=()) for verdict in judged]
+        if options.min_fair is not None:
+            verdicts = [verdict.at_least(options.min_fair) for verdict in verdicts]
     else:
-        verdicts = _check(settings, gathered.documents)
+        verdicts = _check(settings, gathered.documents, options.min_fair)
     return _finish("validate", gathered, verdicts, CHECKED, options.format)
 
 
@@ -351,13 +381,15 @@ def _send(
     )  # fmt: skip
 
 
-def _check(settings: Settings, documents: Sequence[Document]) -> list[Verdict]:
+def _check(settings: Settings, documents: Sequence[Document], min_fair: float | None = None) -> list[Verdict]:
     if not documents:
         return []
     from fairmesh.api.offline import Checker  # the validator takes as long to load as all the rest
 
     with Checker.open(settings, len(documents)) as checker:
-        return checker.check(documents, Progress("checking", len(documents)).add)
+        for uncompiled in checker.rules.unsupported:
+            Terminal(sys.stderr, os.environ).line(f"note: {uncompiled}")
+        return checker.check(documents, Progress("checking", len(documents)).add, min_fair)
 
 
 def _finish(

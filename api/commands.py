@@ -21,7 +21,8 @@ exit codes:
      was altered. A search without a hit is no failure: 0
   2  wrong usage, or input nobody can read: a directory, an empty file, what does not parse, a port in use
   3  denied: the policy says no, or the token is not known
-  4  conflict: another revision is current, or the key belongs to another product
+  4  conflict: another revision is current, the key belongs to another product, or the version does not say that
+     something breaks
   5  the service does not answer, or could not decide or store
 When documents fail for different reasons the code is 5 if the service failed anywhere, else 1.
 

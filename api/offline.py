@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from fairmesh.api.problems import fair_json
 from fairmesh.api.submissions import Document
 from fairmesh.api.verdicts import Verdict
+from fairmesh.catalog import fair, rdf
 from fairmesh.catalog.config import Settings
 from fairmesh.catalog.errors import FairmeshError
 from fairmesh.catalog.governance import RuleSet, Validator
 from fairmesh.catalog.intake import Intake, with_lines
+from fairmesh.catalog.places import Positions
+from fairmesh.catalog.rulefiles import SHIPPED
 
 
 class Checker:
@@ -21,6 +26,7 @@ class Checker:
     def __init__(self, settings: Settings, rules: RuleSet, size: int) -> None:
         self._settings = settings
         self._intake = Intake(settings, size)
+        self.rules = rules
         self._validator = Validator(rules, size)
         self._size = size
 
@@ -28,7 +34,7 @@ class Checker:
     @contextmanager
     def open(cls, settings: Settings, documents: int) -> Iterator[Checker]:
         """A checker for about so many documents. Raises `ConfigError` or `InputError` for rules that cannot be used."""
-        rules = RuleSet.load(settings.governance) if settings.governance else RuleSet.load()
+        rules = RuleSet.load(settings.governance or SHIPPED, settings.engine)
         checker = cls(settings, rules, max(1, min(settings.workers, documents)))
         try:
             yield checker
@@ -36,27 +42,40 @@ class Checker:
             checker._intake.close()
             checker._validator.close()
 
-    def check(self, documents: Sequence[Document], done: Callable[[int], None]) -> list[Verdict]:
-        """A verdict for each document, in order; `done` is told how many more are finished."""
+    def check(
+        self, documents: Sequence[Document], done: Callable[[int], None], min_fair: float | None = None
+    ) -> list[Verdict]:
+        """A verdict for each document, in order; `done` is told how many more are finished.
+
+        With `min_fair` documents are assessed, and refused when their FAIR score is under it.
+        """
         with ThreadPoolExecutor(self._size) as threads:
             verdicts = []
-            for verdict in threads.map(self._verdict, documents):
+            for verdict in threads.map(lambda document: self._verdict(document, min_fair), documents):
                 verdicts.append(verdict)
                 done(1)
             return verdicts
 
-    def _verdict(self, document: Document) -> Verdict:
+    def _verdict(self, document: Document, min_fair: float | None) -> Verdict:
         try:
-            return self._judge(document)
+            return self._judge(document, min_fair)
         except FairmeshError as error:
             return Verdict.failed(document.file, error, key=document.key, record=document.record)
 
-    def _judge(self, given: Document) -> Verdict:
-        base, content = self._settings.iri_base, given.content
+    def _judge(self, given: Document, min_fair: float | None) -> Verdict:
+        base, content, now = self._settings.iri_base, given.content, datetime.now(UTC)
         document = self._intake.document(content, given.media_type)
         report = self._validator.validate(
             document.nquads, b"", product=document.product, domain=document.access.domain, own=document.own,
-            iri_base=base, now=datetime.now(UTC), offline=True,
+            iri_base=base, now=now, offline=True,
         )  # fmt: skip
         placed = with_lines(report, content, document.media_type, base)
-        return Verdict.judged(given.file, document.key, placed, record=given.record)
+        verdict = Verdict.judged(given.file, document.key, placed, record=given.record)
+        if min_fair is None:
+            return verdict
+        register = fair.Register.of(self.rules.vocabulary(document.access.domain))
+        assessment = fair.assess(
+            rdf.load(document.nquads), product=document.product, iri_base=base, register=register, at=now
+        )
+        place = Positions(content, document.media_type, base).find(document.product)
+        return replace(verdict, fair=fair_json(assessment)).at_least(min_fair, place)

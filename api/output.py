@@ -10,17 +10,22 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime, time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import quote
 
+from fairmesh.api.comparisons import breaking, breaks_line, change_line, version_line
 from fairmesh.api.verdicts import Finding, Reason, Run, Verdict, reasons
 from fairmesh.catalog import rdf
-from fairmesh.catalog.model import Severity
 
 _WORDS = {"VIOLATION": "error", "WARNING": "warning", "INFO": "advice"}
-_COLORS = {"error": "31", "refused": "31", "warning": "33", "ok": "32", "created": "32", "updated": "32"}
+_WAIVED = "waived"
+_COLORS = {
+    **dict.fromkeys(("error", "refused", "breaking"), "31"), "warning": "33",
+    **dict.fromkeys(("ok", "created", "updated", "additive"), "32"),
+}  # fmt: skip
 _CHANGES_SHOWN = 10
 
 
@@ -117,19 +122,24 @@ def _document(run: Run, verdict: Verdict, out: Terminal) -> None:
         parts.append(f"+{added} -{len(verdict.changes) - added} statements")
     if verdict.key and run.action != "import":
         parts.append(verdict.file)
+    found = Counter(_word(finding.severity, finding.waived_until) for finding in verdict.findings)
     counts = [
-        f"{n} {_WORDS[s]}{'s' if n > 1 and s != 'INFO' else ''}" for s in _WORDS if (n := verdict.count(Severity(s)))
-    ]
+        f"{n} {kind}{'s' if n > 1 and kind in ('error', 'warning') else ''}"
+        for kind in ("error", _WAIVED, "warning", "advice") if (n := found[kind])
+    ]  # fmt: skip
+    if verdict.fair is not None:
+        parts.append(f"FAIR {verdict.fair['score']:.2f}")
     if counts and run.action != "import":
         parts.append("(" + ", ".join(counts) + ")")
     out.line("  ".join(parts))
     if verdict.change == "updated":
         _changes(verdict, out)
+    _breaking(verdict, out)
     groups = verdict.groups()
-    if run.action.startswith("policy"):  # what is mended in a file is mended from its top
+    if run.action.startswith(("policy", "rules")):  # what is mended in a file is mended from its top
         groups.sort(key=lambda group: group[0].line or 0)
     for group in groups:
-        if run.action != "import" or (not verdict.ok and group[0].severity == Severity.VIOLATION.value):
+        if run.action != "import" or (not verdict.ok and group[0].gates):
             out.line("  " + _group(verdict, group, out))
     if not verdict.ok and verdict.code != "not-conforming":
         out.line(f"  {place(verdict.file, verdict.line, verdict.column)}: {out.paint('error')} {_fault(verdict)}")
@@ -148,16 +158,42 @@ def _changes(verdict: Verdict, out: Terminal) -> None:
         out.line(f"  and {len(verdict.changes) - _CHANGES_SHOWN} more statements")
 
 
+def _breaking(verdict: Verdict, out: Terminal) -> None:
+    found = breaking(verdict.comparison)
+    if verdict.comparison is None or not found:
+        return
+    for change in found[:_CHANGES_SHOWN]:
+        out.line(f"  {out.paint('breaking')} {change_line(change)}")
+    if len(found) > _CHANGES_SHOWN:
+        out.line(f"  and {len(found) - _CHANGES_SHOWN} more breaking changes")
+    out.line(f"  {version_line(verdict.comparison)}")
+    out.line(f"  {breaks_line(verdict.breaks, verdict.breaks_truncated)}")
+
+
 def _group(verdict: Verdict, group: list[Finding], out: Terminal) -> str:
     first = group[0]
-    word = _WORDS[first.severity]
+    word = _word(first.severity, first.waived_until)
     said = f"{place(verdict.file, first.line, first.column)}: {out.paint(word)} [{first.rule}] {first.message}"
     if first.path:
         said += f" ({path_text(first.path)})"
     if len(group) > 1:
         lines = sorted({f.line for f in group[1:] if f.line is not None and f.line != first.line})
         said += f"; {len(group)} times" + (f", also at line {_some(lines)}" if lines else "")
-    return said
+    return said + _until(first.waived_until)
+
+
+def _word(severity: str, waived_until: str | None) -> str:
+    return _WAIVED if waived_until else _WORDS[severity]
+
+
+def _until(moment: str | None) -> str:
+    return f"; waived until {until_text(moment)}" if moment else ""
+
+
+def until_text(moment: str) -> str:
+    """The end of a waiver, an ISO 8601 time, in UTC; a day alone stands for its beginning."""
+    end = datetime.fromisoformat(moment).astimezone(UTC)
+    return f"{end:%Y-%m-%d}" if end.time() == time.min else f"{end:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _some(lines: list[int]) -> str:
@@ -175,7 +211,7 @@ def _table(run: Run, out: Terminal) -> None:
     for word in run.words:
         out.line(f"{out.paint(word, f'{word:<9}')} {counts[word]:>6}")
     # what a test answers instead stands in its line above: it is about one file, not a reason that many share
-    for reason in reasons(run.verdicts) if not run.action.startswith("policy") else ():
+    for reason in reasons(run.verdicts) if not run.action.startswith(("policy", "rules")) else ():
         out.line(f"  {_reason(reason)}")
 
 
@@ -224,12 +260,12 @@ def sarif(run: Run) -> str:
     })  # fmt: skip
 
 
-def _items(verdict: Verdict) -> Iterator[tuple[str, str, str, int | None, int | None]]:
-    """(severity, rule, message, line, column) of everything there is to say about a document."""
+def _items(verdict: Verdict) -> Iterator[tuple[str, str, str, int | None, int | None, str | None]]:
+    """(severity, rule, message, line, column, waived until) of everything there is to say about a document."""
     for finding in verdict.findings:
-        yield finding.severity, finding.rule, finding.message, finding.line, finding.column
+        yield finding.severity, finding.rule, finding.message, finding.line, finding.column, finding.waived_until
     if not verdict.ok and not (verdict.code == "not-conforming" and verdict.findings):
-        yield "VIOLATION", verdict.code, _subject(verdict) + verdict.why, verdict.line, verdict.column
+        yield "VIOLATION", verdict.code, _subject(verdict) + verdict.why, verdict.line, verdict.column, None
 
 
 def _subject(verdict: Verdict) -> str:
@@ -238,17 +274,21 @@ def _subject(verdict: Verdict) -> str:
 
 
 def _sarif_result(
-    verdict: Verdict, severity: str, rule: str, message: str, line: int | None, column: int | None
+    verdict: Verdict, severity: str, rule: str, message: str, line: int | None, column: int | None, waived: str | None
 ) -> dict[str, Any]:
     location: dict[str, Any] = {"artifactLocation": {"uri": _uri(verdict.file)}}
     if line:
         location["region"] = {"startLine": line} | ({"startColumn": column} if column else {})
-    return {
+    result: dict[str, Any] = {
         "ruleId": rule,
         "level": _LEVELS[severity],
         "message": {"text": message},
         "locations": [{"physicalLocation": location}],
     }
+    if waived:  # SARIF 2.1.0, section 3.35: suppressed somewhere else than in the file, and that was approved
+        why = f"waived until {until_text(waived)}"
+        result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": why}]
+    return result
 
 
 def _uri(file: str) -> str:
@@ -284,8 +324,10 @@ def _kind(verdict: Verdict) -> str:
     return "" if verdict.ok else "failure" if verdict.exit_code == 1 else "error"
 
 
-def _sentence(file: str, severity: str, rule: str, message: str, line: int | None, column: int | None) -> str:
-    return f"{place(file, line, column)}: {_WORDS[severity]} [{rule}] {message}"
+def _sentence(
+    file: str, severity: str, rule: str, message: str, line: int | None, column: int | None, waived: str | None
+) -> str:
+    return f"{place(file, line, column)}: {_word(severity, waived)} [{rule}] {message}{_until(waived)}"
 
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -305,10 +347,13 @@ def github(run: Run) -> str:
     return "\n".join(lines)
 
 
-def _annotation(file: str, severity: str, rule: str, message: str, line: int | None, column: int | None) -> str:
+def _annotation(
+    file: str, severity: str, rule: str, message: str, line: int | None, column: int | None, waived: str | None
+) -> str:
     properties = {"file": file, "line": line, "col": column, "title": f"fairmesh {rule}"}
     given = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items() if value)
-    return f"::{_COMMANDS[severity]} {given}::{_data(message)}"
+    kind = "notice" if waived else _COMMANDS[severity]
+    return f"::{kind} {given}::{_data(message + _until(waived))}"
 
 
 def _data(said: str) -> str:

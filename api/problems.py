@@ -8,7 +8,8 @@ from http import HTTPStatus
 from typing import Any
 
 from fairmesh.api.auth import Unauthenticated
-from fairmesh.catalog import errors, model
+from fairmesh.api.comparisons import breaks_json, comparison_json
+from fairmesh.catalog import errors, fair, model
 from fairmesh.catalog.model import Severity
 
 PROBLEM = "https://w3id.org/fairmesh/problem/"
@@ -107,7 +108,14 @@ def _finding(finding: model.Finding) -> dict[str, Any]:
         "component": finding.component,
         "line": finding.line,
         "column": finding.column,
+        "waived_until": None if finding.waived_until is None else finding.waived_until.isoformat(),
     }
+
+
+def fair_json(assessment: fair.Assessment) -> dict[str, Any]:
+    """`{score, findable, accessible, interoperable, reusable, at, indicators: [...]}`, `at` as ISO 8601 has it."""
+    found = asdict(assessment)
+    return {**found, "at": assessment.at.isoformat(), "indicators": list(found["indicators"])}
 
 
 def decision_json(decision: model.Decision) -> dict[str, Any]:
@@ -121,7 +129,8 @@ def decision_json(decision: model.Decision) -> dict[str, Any]:
 
 
 def outcome_json(outcome: model.Outcome, *, dry_run: bool) -> dict[str, Any]:
-    """What became of one document: `{status, key, product, change, revision, changes, report, problem}`.
+    """What became of one document: `{status, key, product, change, revision, changes, comparison, breaks,
+    report, fair, problem}`.
 
     `change` is created, updated, unchanged or null; `problem` says why when null. `status` is 201 for what was
     created; a dry run creates nothing, so 200.
@@ -139,6 +148,9 @@ def outcome_json(outcome: model.Outcome, *, dry_run: bool) -> dict[str, Any]:
         "change": outcome.change,
         "revision": outcome.revision,
         "changes": [asdict(change) for change in outcome.changes],
+        "comparison": comparison_json(outcome.comparison) if outcome.comparison is not None else None,
+        **breaks_json(outcome.breaks),
         "report": report_json(outcome.report) if outcome.report is not None else None,
+        "fair": fair_json(outcome.fair) if outcome.fair is not None else None,
         "problem": fault,
     }

@@ -17,7 +17,7 @@ query Show($key: String, $iri: IRI) {
     inputs: datasets(direction: INPUT) { iri }
     datasets { iri label description classification { label }
       columns(first: 200) { totalCount nodes { name datatype nullable description classification { label } } } }
-    conformance { conforms counts { violation warning info } }
+    conformance { conforms counts { violation warning info } } waivers { ruleId reason expiresAt }
   }
 }
 """
@@ -103,6 +103,8 @@ def product_lines(found: Mapping[str, Any]) -> Iterator[str]:
         "conformance": _conformance(found["conformance"]),
     }
     yield from (f"  {name:<15} {value}" for name, value in facts.items() if value)
+    for waiver in found["waivers"]:
+        yield f"  waived          {waiver['ruleId']} until {waiver['expiresAt']}: {waiver['reason']}"
     for port in found["ports"]:
         parts = (port["label"], port["endpoint"], port["physicalName"], port["mediaType"])
         yield f"  {port['direction'].lower() + ' port':<15} " + "  ".join(part for part in parts if part)

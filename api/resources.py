@@ -8,12 +8,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from fairmesh.api.pages import node_page
+from fairmesh.api.pages import node_page, rule_page, rules_page
 from fairmesh.api.products import HTML, READABLE
 from fairmesh.api.schema import is_iri
 from fairmesh.api.web import CHANNEL, Service, choose, options
 from fairmesh.catalog import errors, rdf
 from fairmesh.catalog.model import FM
+from fairmesh.catalog.rulefiles import RULES
 from fairmesh.catalog.view import View
 
 OWN = "https://w3id.org/fairmesh/"
@@ -61,7 +62,7 @@ class Resources:
         options(request)
         kind = choose(request, VOCABULARY_FORMS)
         await run_in_threadpool(self._service.subject, request)  # a token nobody knows is refused here, too
-        triples = self._catalog.rules.vocabulary()
+        triples = self._catalog.rulings.current.rules.vocabulary()
         path = request.path_params.get("path", "")
         if path:
             names = (FM + path, OWN + path)
@@ -72,3 +73,23 @@ class Resources:
         if not triples:
             raise errors.NotFound(f"the vocabulary has no term {path!r}", remedy="See /ns")
         return Response(await run_in_threadpool(lambda: rdf.serialize(triples, kind)), media_type=kind)
+
+    async def rules(self, request: Request) -> Response:
+        """`/rules`: all rules in force; `/rules/core/06`: one of them, as a page or as RDF."""
+        options(request)
+        kind = choose(request, READABLE)
+        await run_in_threadpool(self._service.subject, request)
+        return Response(
+            await run_in_threadpool(self._rules, request.path_params.get("path", ""), kind), media_type=kind
+        )
+
+    def _rules(self, path: str, kind: str) -> bytes:
+        ruling, now = self._catalog.rulings.current, self._catalog.clock()
+        if not path:
+            if kind == HTML:
+                return rules_page(ruling, now)
+            return rdf.serialize([t for rule in ruling.rules.rules for t in ruling.rules.triples(rule.iri)], kind)
+        rule = ruling.rules.rule(RULES + path)
+        if rule is None:
+            raise errors.NotFound(f"there is no rule {path!r} in force", remedy="See /rules")
+        return rule_page(ruling, rule, now) if kind == HTML else ruling.rules.rdf(rule.iri, kind)

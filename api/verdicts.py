@@ -9,6 +9,7 @@ from typing import Any
 
 from fairmesh.api.problems import problem_of, report_json
 from fairmesh.catalog.errors import FairmeshError
+from fairmesh.catalog.fair import PRODUCT_WEIGHT, WEIGHTS, Basis
 from fairmesh.catalog.model import Report, Severity
 
 OK, REFUSED, UNREADABLE, DENIED, CONFLICT, UNAVAILABLE = range(6)
@@ -30,7 +31,10 @@ def exit_code(status: int, code: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One result of a rule. `severity` is a word of `Severity`; `path` and `value` as in `model.Finding`."""
+    """One result of a rule. `severity` is a word of `Severity`; `path` and `value` as in `model.Finding`.
+
+    `waived_until` is a moment as ISO 8601 has it: a violation that does not gate until then.
+    """
 
     rule: str
     severity: str
@@ -40,12 +44,17 @@ class Finding:
     value: str | None
     line: int | None
     column: int | None
+    waived_until: str | None = None
+
+    @property
+    def gates(self) -> bool:
+        return self.severity == Severity.VIOLATION.value and self.waived_until is None
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Finding:
         return cls(
             found["rule"], found["severity"], found["message"], found["focus"], found["path"], found["value"],
-            found["line"], found["column"],
+            found["line"], found["column"], found.get("waived_until"),
         )  # fmt: skip
 
 
@@ -54,7 +63,9 @@ class Verdict:
     """One document. `file` (and `record` in it) is where it came from.
 
     `status` is that of the HTTP contract. `change` is created, updated, unchanged or written; None when it was only
-    checked, or refused: then `problem` says why. `findings` are there whether or not they refuse.
+    checked, or refused: then `problem` says why. `findings` are there whether or not they refuse. `fair` is its FAIR
+    assessment as `fair_json` has it; None when it was not assessed. `product` is its IRI; `comparison` with the
+    revision before, and whom that `breaks`, are as `comparison_json` and `breaks_json` have them; None: not compared.
     """
 
     file: str
@@ -67,6 +78,11 @@ class Verdict:
     findings: tuple[Finding, ...] = ()
     not_checked: tuple[str, ...] = ()
     problem: Mapping[str, Any] | None = None
+    fair: Mapping[str, Any] | None = None
+    product: str | None = None
+    comparison: Mapping[str, Any] | None = None
+    breaks: tuple[Mapping[str, Any], ...] = ()
+    breaks_truncated: bool = False
 
     @classmethod
     def of(cls, file: str, result: Mapping[str, Any], *, key: str | None = None, record: str = "") -> Verdict:
@@ -75,13 +91,15 @@ class Verdict:
         return cls(
             file, result["status"], result.get("key") or key, record, result.get("change"), result.get("revision"),
             tuple(result.get("changes") or ()), tuple(Finding.of(found) for found in report.get("findings", ())),
-            tuple(report.get("not_checked", ())), result.get("problem"),
+            tuple(report.get("not_checked", ())), result.get("problem"), result.get("fair"),
+            result.get("product"), result.get("comparison"), tuple(result.get("breaks") or ()),
+            bool(result.get("breaks_truncated")),
         )  # fmt: skip
 
     @classmethod
     def judged(cls, file: str, key: str, report: Report, *, record: str = "") -> Verdict:
         """From a report made without a server."""
-        gates = sorted({finding.rule for finding in report.findings if finding.severity is Severity.VIOLATION})
+        gates = sorted({finding.rule for finding in report.findings if finding.gates})
         problem = {"code": "not-conforming", "detail": f"{key} breaks " + rules_text(gates)} if gates else None
         result = {"status": 422 if gates else 200, "key": key, "report": report_json(report), "problem": problem}
         return cls.of(file, result, record=record)
@@ -91,6 +109,27 @@ class Verdict:
         """From an error that ended it. An error of no HTTP kind of its own counts as 503."""
         problem = problem_of(error)
         return cls(file, 503 if problem["status"] == 500 else problem["status"], key, record, problem=problem)
+
+    def at_least(self, mark: float, place: tuple[int, int] | None = None) -> Verdict:
+        """Refused, with the code `fair-too-low`, when its FAIR score is under `mark`; nothing passes unassessed.
+
+        What would raise the score comes as findings of advice, at `place` (line and column) where that is known.
+        """
+        if self.fair is None:
+            unknown = {"code": "fair-unknown", "detail": "the server did not assess how FAIR this is",
+                       "remedy": "Leave out --min-fair, or --server"}  # fmt: skip
+            return replace(self, status=503, problem=unknown) if self.ok else self
+        if self.fair["score"] >= mark:
+            return self
+        line, column = place or (None, None)
+        advice = tuple(_raise(indicator, self.key or "", line, column) for indicator in _failing(self.fair))
+        letters = ", ".join(f"{name[0].upper()} {self.fair[name]:.2f}" for name in _LETTERS)
+        problem = {
+            "code": "fair-too-low", "detail": f"its FAIR score is {self.fair['score']:.4g}, under {mark:g} ({letters})",
+            "remedy": "Mend what the advice names", "line": line, "column": column,
+        }  # fmt: skip
+        found = replace(self, findings=self.findings + advice)
+        return replace(found, status=422, problem=problem) if self.ok else found
 
     def unplaced(self) -> Verdict:
         """Without lines and columns: those of a converted document mean nothing in its source."""
@@ -131,16 +170,31 @@ class Verdict:
         detail, remedy = str(self.problem.get("detail", "")), str(self.problem.get("remedy") or "")
         return f"{detail}. {remedy}" if remedy else detail
 
-    def count(self, severity: Severity) -> int:
-        return sum(finding.severity == severity.value for finding in self.findings)
-
     def groups(self) -> list[list[Finding]]:
-        """Findings that say the same together: of one rule, path and message, in the order of severity and these."""
+        """Findings that say the same together: of one rule, path and message, in the order of severity and these; what
+        is waived comes after what gates."""
         order = [severity.value for severity in Severity]
-        found: dict[tuple[int, str, str, str], list[Finding]] = defaultdict(list)
+        found: dict[tuple[int, str, str, str, str], list[Finding]] = defaultdict(list)
         for finding in self.findings:
-            found[order.index(finding.severity), finding.rule, finding.path or "", finding.message].append(finding)
+            place = (
+                order.index(finding.severity), finding.waived_until or "", finding.rule, finding.path or "",
+                finding.message,
+            )  # fmt: skip
+            found[place].append(finding)
         return [sorted(found[place], key=lambda f: f.line or 0) for place in sorted(found)]
+
+
+_LETTERS = ("findable", "accessible", "interoperable", "reusable")
+
+
+def _failing(fair: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [it for it in fair["indicators"] if it["basis"] == Basis.PRODUCT and not it["passed"]]
+
+
+def _raise(indicator: Mapping[str, Any], focus: str, line: int | None, column: int | None) -> Finding:
+    weight = WEIGHTS[indicator["priority"]] / PRODUCT_WEIGHT
+    message = f"{indicator['title']} (+{weight:.2f}): {indicator['evidence']}. {indicator['fix']}"
+    return Finding(indicator["code"], Severity.INFO.value, message, focus, None, None, line, column)
 
 
 def rules_text(rules: Sequence[str]) -> str:
@@ -182,7 +236,7 @@ def reasons(verdicts: Iterable[Verdict]) -> list[Reason]:
     """Why documents were refused, most documents first: by rule and message, or by the problem's code and text."""
     found: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number, verdict in enumerate(verdict for verdict in verdicts if not verdict.ok):
-        gates = [f for f in verdict.findings if f.severity == Severity.VIOLATION.value]
+        gates = [f for f in verdict.findings if f.gates]
         for rule, message in [(f.rule, f.message) for f in gates] or [(verdict.code, verdict.why)]:
             found[rule, message].append(number)
     every = [Reason(rule, message, len(set(where)), len(where)) for (rule, message), where in found.items()]

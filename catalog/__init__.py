@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from fairmesh.catalog.catalog import Catalog, Retirement, StillUsed
     from fairmesh.catalog.config import Settings
     from fairmesh.catalog.opening import Rebuilt, rebuild
-    from fairmesh.catalog.view import Found, View
+    from fairmesh.catalog.sighted import Found
+    from fairmesh.catalog.view import View
 
-_HOMES = {"Settings": "config", "Found": "view", "View": "view", "Rebuilt": "opening", "rebuild": "opening"}
+_HOMES = {"Settings": "config", "Found": "sighted", "View": "view", "Rebuilt": "opening", "rebuild": "opening"}
 
 __all__ = ["Catalog", "Found", "Rebuilt", "Retirement", "Settings", "StillUsed", "View", "rebuild"]
 

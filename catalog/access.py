@@ -305,8 +305,8 @@ def subject_json(subject: Subject) -> str | None:
 class Facts:
     """A product reduced to what the policy may look at: products with equal facts share one decision.
 
-    `is_owner` and `is_member` say how the subject who asks stands to it; `type` is product, dataset, column, ruleset or
-    policy.
+    `is_owner` and `is_member` say how the subject who asks stands to it; `type` is product, dataset, column, ruleset,
+    policy or waiver.
     """
 
     domain: str
@@ -358,6 +358,8 @@ def may_be_asked(key: AccessKey) -> bool:
     return _facts(key, frozenset()) is not None
 
 
+FILES = ("policy", "ruleset")
+"""What is governed by files: the types of resources that stand for them."""
 _GOVERNED = Facts("", CLASSIFICATIONS[-1], (), "", False, False, "ruleset")
 _BUNDLE = Facts("", CLASSIFICATIONS[-1], (), "", False, False, "policy")
 
@@ -538,10 +540,23 @@ class Access:
                 self._own = EmbeddedEngine(self.policies)
         return self._decide(subject, [(Action.READ_METADATA, _BUNDLE)], "bundle", now, self._own)[0]
 
-    def on_policies(self, subject: Subject, action: Action, domain: str, *, channel: str, now: datetime) -> Decision:
-        """May `subject` do `action` to the policy files of a domain (key; "": to all)? Raises `PolicyUnavailable`."""
-        facts = replace(_GOVERNED, type="policy", domain=domain)
+    def on_files(
+        self, subject: Subject, action: Action, kind: str, domain: str, *, channel: str, now: datetime
+    ) -> Decision:
+        """May `subject` do `action` to the files of this kind, one of `FILES`, of a domain (key; "": to all)?
+
+        Raises `PolicyUnavailable`.
+        """
+        facts = replace(_GOVERNED, type=kind, domain=domain)
         return self.decide_facts(subject, action, [facts], channel=channel, now=now)[0]
+
+    def on_waivers(
+        self, subject: Subject, action: Action, about: Sequence[tuple[str, str]], *, channel: str, now: datetime
+    ) -> list[Decision]:
+        """May `subject` do `action` to waivers for products of a domain (key) of the rule with an id, for each of these
+        pairs? Nothing else of a product is looked at, as it need not exist. Raises `PolicyUnavailable`."""
+        facts = [replace(_GOVERNED, type="waiver", domain=domain, tags=(rule,)) for domain, rule in about]
+        return self.decide_facts(subject, action, facts, channel=channel, now=now)
 
     def probe(self, now: datetime) -> None:
         """Ask the engine one question, past every cache. Raises `PolicyUnavailable` when it cannot answer."""
@@ -673,7 +688,9 @@ class Access:
 
     def _group(self, facts: Facts | None) -> str:
         """The domain whose own policy is asked about this; what no domain's policy is asked about goes together."""
-        return facts.domain if facts is not None and facts.type != "policy" and facts.domain in self._domains else ""
+        if facts is None or facts.type in (*FILES, "waiver") or facts.domain not in self._domains:
+            return ""
+        return facts.domain
 
     def _apart(self, input: _Input, now: datetime, log: DecisionLog | None) -> list[_Verdict]:
         """The verdicts on one chunk when something failed: a domain whose policy fails loses its own products only.

@@ -7,23 +7,22 @@ them reflect an entry before the write that made it is acknowledged.
 
 from __future__ import annotations
 
-import json
 import logging
-import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import IO
 
 from fairmesh.catalog import rdf
 from fairmesh.catalog.access import Access
 from fairmesh.catalog.bundle import Bundles
+from fairmesh.catalog.changes import Comparison, compare
 from fairmesh.catalog.config import Settings
-from fairmesh.catalog.document import TITLES, ProductDocument, own_nodes, references
+from fairmesh.catalog.dependents import Dependents, breaks, refusal
+from fairmesh.catalog.document import ProductDocument
 from fairmesh.catalog.errors import (
-    ConfigError,
     Conflict,
     FairmeshError,
     Forbidden,
@@ -31,21 +30,19 @@ from fairmesh.catalog.errors import (
     NotConforming,
     NotFound,
     StaleRevision,
-    StorageUnavailable,
     WorkerFailed,
 )
-from fairmesh.catalog.governance import RuleSet, Validator
+from fairmesh.catalog.fair import Assessment, assess
+from fairmesh.catalog.governance import RuleSet
 from fairmesh.catalog.graph import Graph, OxigraphGraph
 from fairmesh.catalog.intake import Intake, with_lines
 from fairmesh.catalog.journal import Journal
-from fairmesh.catalog.lineage import LineageIndex
-from fairmesh.catalog.locking import SharedLock
+from fairmesh.catalog.judging import Judge, Judged
 from fairmesh.catalog.model import (
     AccessKey,
     Action,
     Decision,
     Draft,
-    Entry,
     EntryKind,
     LineageDirection,
     LineageNode,
@@ -56,13 +53,16 @@ from fairmesh.catalog.model import (
     Subject,
     Submission,
 )
-from fairmesh.catalog.opening import check_base, claim, load_rules, project_graph
+from fairmesh.catalog.opening import check_base, claim, load_rules
 from fairmesh.catalog.policing import Policies, Publishing
-from fairmesh.catalog.projection import Projection, project, statement_changes
+from fairmesh.catalog.projection import statement_changes
 from fairmesh.catalog.rdf import NamedNode, Triple
-from fairmesh.catalog.registry import Product, Registry
-from fairmesh.catalog.search import Index
+from fairmesh.catalog.registry import Product
+from fairmesh.catalog.ruling import RulePublishing, Ruling, Rulings
+from fairmesh.catalog.standing import Standing
+from fairmesh.catalog.storage import Storage, alive
 from fairmesh.catalog.view import View
+from fairmesh.catalog.waivers import Waivers, apply, relied_on
 
 log = logging.getLogger("fairmesh")
 decisions = logging.getLogger("fairmesh.decisions")
@@ -94,6 +94,8 @@ class Approved:
     """The product's revision all of this was judged on; 0 when there was none."""
     ruleset: str
     policy: str
+    judged: Judged
+    standing: Standing
 
 
 @dataclass(slots=True)
@@ -106,6 +108,9 @@ class _Attempt:
     decision: Decision | None = None
     report: Report | None = None
     changes: tuple[StatementChange, ...] = ()
+    comparison: Comparison | None = None
+    breaks: Dependents = field(default_factory=Dependents)
+    fair: Assessment | None = None
     same: bool = False
     """The stored document is this one to the letter."""
     approved: Approved | None = None
@@ -113,7 +118,7 @@ class _Attempt:
 
     def change(self) -> str:
         """What storing the document makes of the product."""
-        if not _alive(self.stored):
+        if not alive(self.stored):
             return "created"
         return "unchanged" if self.same else "updated"
 
@@ -121,7 +126,7 @@ class _Attempt:
         document = self.document
         self.outcome = Outcome(
             document.key if document else None, document.product if document else None, change, revision,
-            self.report, self.decision, self.changes, error,
+            self.report, self.decision, self.changes, error, self.comparison, self.breaks, self.fair,
         )  # fmt: skip
 
 
@@ -129,31 +134,29 @@ class Catalog:
     """A mesh on one data directory. Thread-safe; blocking: an asynchronous caller uses threads."""
 
     def __init__(
-        self, settings: Settings, journal: Journal, graph: Graph, rules: RuleSet, policies: Policies, lock: IO[str],
+        self, settings: Settings, journal: Journal, graph: Graph, rulings: Rulings, policies: Policies, lock: IO[str],
         clock: Callable[[], datetime],
     ) -> None:  # fmt: skip
         self.settings = settings
         self.clock = clock
-        self.rules = rules
+        self.rulings = rulings
         self.policies = policies
         self.iri_base = settings.iri_base
-        self.ruleset_digest = rules.digest
+        self.storage = Storage(journal, graph, settings.iri_base, rulings.current.rules.vocabulary())
         self.journal = journal
         self.graph = graph
-        self.registry = Registry(settings.iri_base)
-        self.search = Index()
-        self.lineage = LineageIndex(lambda iri: iri.startswith(settings.iri_base))
-        self.validator = Validator(rules, settings.workers)
+        self.registry = self.storage.registry
+        self.search = self.storage.search
+        self.lineage = self.storage.lineage
         self._intake = Intake(settings, max(1, settings.workers // 2))
         self._threads = ThreadPoolExecutor(settings.workers * 2, thread_name_prefix="fairmesh-prepare")
-        self._writing = threading.Lock()
-        self._closed = False
-        self._reading = SharedLock()
-        self.bundles = Bundles(self.registry, self._reading, settings.data)
-        self._applied = 0
+        self.bundles = Bundles(self.registry, self.storage.reading, settings.data)
         self._lock = lock
-        self.publishing = Publishing(policies, self.registry, self._record, rules.digest, settings.workers, clock)
-        self._labels = {t.subject.value: t.object.value for t in rules.vocabulary() if t.predicate.value in TITLES}
+        record, ruleset = self.storage.record, lambda: self.ruleset_digest
+        self.publishing = Publishing(policies, self.registry, record, ruleset, settings.workers, clock)
+        self.waivers = Waivers(journal, settings.iri_base, lambda: rulings.current.rules, record, clock)
+        self.judge = Judge(self)
+        self.rule_publishing = RulePublishing(rulings, settings, record, self.judge.nudge, clock)
 
     @property
     def access(self) -> Access:
@@ -164,6 +167,11 @@ class Catalog:
     def policy_digest(self) -> str:
         return self.access.policy_digest
 
+    @property
+    def ruleset_digest(self) -> str:
+        """The rule set in force now."""
+        return self.rulings.current.digest
+
     # -- life --
 
     @classmethod
@@ -173,58 +181,32 @@ class Catalog:
         Raises `ConfigError` (directory in use, other `iri_base`, bad rules or policies), `StorageUnavailable` or
         `JournalCorrupt`.
         """
-        rules = load_rules(settings)
+        rules, examples = load_rules(settings)
         with ExitStack() as undo:
             lock = undo.enter_context(claim(settings.data))
             journal = undo.enter_context(closing(Journal.open(settings.data)))
             check_base(journal, settings, clock)
             graph = undo.enter_context(closing(OxigraphGraph(settings.data / "graph")))
             policies = undo.enter_context(closing(Policies.open(settings, journal, now=clock())))
-            catalog = cls(settings, journal, graph, rules, policies, lock, clock)
+            rulings = Rulings.open(settings, journal, rules, examples, now=clock())
+            catalog = cls(settings, journal, graph, rulings, policies, lock, clock)
             catalog._start()
             undo.pop_all()
         return catalog
 
     def _start(self) -> None:
-        self._note_rules()
+        self.rulings.note(self.policy_digest)
         self.policies.note(self.ruleset_digest)
-        head, _ = self.journal.head()
-        if self.graph.reflects() > head:
-            raise ConfigError(
-                f"the graph reflects entry {self.graph.reflects()}, the journal ends at {head}",
-                remedy="Run `fairmesh rebuild` on this data directory",
-            )
-        try:
-            for entry in self.journal.entries(after=self.graph.reflects()):
-                project_graph(self.graph, entry)
-        except OSError as error:
-            raise StorageUnavailable(
-                f"the graph cannot be brought up to date: {error}",
-                remedy="Make room and write access for the data directory, then start again",
-            ) from error
-        for entry in self.journal.heads():
-            self._restore(entry)
-        self._applied = head
-
-    def _note_rules(self) -> None:
-        """Journal the rule set in force when it is not the one in force before."""
-        last = self.journal.last(EntryKind.RULES)
-        if last is not None and last.draft.detail["digest"] == self.rules.digest:
-            return
-        texts = {name: text.decode() for name, text in self.rules.files.items()}
-        document = json.dumps(texts, sort_keys=True, ensure_ascii=False).encode()
-        self.journal.append([
-            Draft(EntryKind.RULES, "", "", 0, document, "application/json", b"", "fairmesh", self.clock(),
-                  self.rules.digest, self.policy_digest, {"digest": self.rules.digest})
-        ])  # fmt: skip
+        self.storage.start()
+        self.judge.start()
 
     def close(self) -> None:
         """End the child processes and release the data directory. What is still being decided is not stored."""
-        with self._writing:
-            self._closed = True
+        self.storage.close()
+        self.judge.close()
         self._threads.shutdown(cancel_futures=True)
         self._intake.close()
-        self.validator.close()
+        self.rulings.current.validator.close()
         self.policies.close()
         self.graph.close()
         self.journal.close()
@@ -234,7 +216,11 @@ class Catalog:
         """Each part and "ok", or what is wrong with it."""
         head, _ = self.journal.head()
         parts = {"journal": "ok"}
-        for name, reflects in (("graph", self.graph.reflects()), ("search", self._applied), ("lineage", self._applied)):
+        for name, reflects in (
+            ("graph", self.graph.reflects()),
+            ("search", self.storage.applied),
+            ("lineage", self.storage.applied),
+        ):
             parts[name] = "ok" if reflects >= head else "behind"
         try:
             self.access.probe(self.clock())
@@ -254,22 +240,8 @@ class Catalog:
         """
         decider = access or self.access
         scope = decider.scope(subject, self.registry.keys, channel=channel, now=self.clock())
-        with self._reading.shared():
+        with self.storage.reading.shared():
             yield View(self, subject, scope, channel, decider)
-
-    def judge_stored(self, view: View, product: Product) -> Report:
-        """The stored document under the rules in force, as far as this view shows it. For views: they hold the lock."""
-        triples = view.statements(product.home)
-        own = own_nodes(triples, product.iri, self.iri_base)
-        background = view.background(references(triples, own, self.iri_base))
-        report = self.validator.validate(
-            rdf.canonical(triples), rdf.canonical(background), product=product.iri, domain=product.key.split(".")[0],
-            own=frozenset(own), iri_base=self.iri_base, now=self.clock(),
-        )  # fmt: skip
-        entry = self.journal.product_head(product.home)
-        if entry is None or len(triples) < len(self.graph.graph(product.home)):  # lines would count what is hidden
-            return report
-        return with_lines(report, entry.draft.submitted, entry.draft.media_type, self.iri_base)
 
     # -- writing --
 
@@ -281,7 +253,8 @@ class Catalog:
 
         Documents of one call may refer to each other in any order. A dry run is the same, short of the commit.
         They are judged by `access`, taken from `Catalog.access` earlier in the same request, else by the policy in
-        force; what is approved by a policy that is replaced before the commit is judged again.
+        force, and by the rules in force; what is approved by a policy or rules that are replaced before the commit is
+        judged again.
         """
         attempts = [_Attempt(submission) for submission in submissions]
         self._each(self._parse, attempts)
@@ -294,7 +267,7 @@ class Catalog:
     ) -> None:
         pending = wave
         while pending := [a for a in pending if a.outcome is None]:
-            self._prepare(subject, pending, channel, dry_run, access)
+            self._prepare(subject, pending, channel, dry_run, access, self.rulings.current)
             if dry_run:
                 for attempt in pending:
                     if attempt.outcome is None:
@@ -321,24 +294,22 @@ class Catalog:
         attempt = _Attempt(submission)
         self._each(self._parse, [attempt])
         if attempt.outcome is None:
-            decider = access or self.access
-            trial = None if shapes is None else self._trial(subject, shapes, channel, decider)
-            try:
-                self._prepare(subject, [attempt], channel, True, decider, offline=not mesh, trial=trial)
-            finally:
-                if trial is not None:
-                    trial.close()
+            decider, ruling = access or self.access, self.rulings.current
+            if shapes is not None:
+                ruling = self._trial(subject, shapes, channel, decider, ruling)
+            self._prepare(subject, [attempt], channel, True, decider, ruling, offline=not mesh)
             if attempt.outcome is None:
                 attempt.end(change=attempt.change())
         return _outcome(attempt)
 
-    def _trial(self, subject: Subject, shapes: Submission, channel: str, access: Access) -> Validator:
+    def _trial(self, subject: Subject, shapes: Submission, channel: str, access: Access, ruling: Ruling) -> Ruling:
         decision = access.govern(subject, channel=channel, now=self.clock())
         if not decision.allowed:
             raise Forbidden("trying shapes of your own needs the govern action", decision)
         stated = self._intake.graph(shapes.content, shapes.media_type)
-        files = {**self.rules.files, "org/trial/shapes.ttl": rdf.serialize(stated, rdf.TURTLE)}
-        return Validator(RuleSet.from_files(files), 1)
+        files = {**ruling.version.files, "org/trial/shapes.ttl": rdf.serialize(stated, rdf.TURTLE)}
+        version = replace(ruling.version, files=files)
+        return self.rulings.ruling(version, RuleSet(version.rules, self.settings.engine), size=1)
 
     def retire(
         self, subject: Subject, iri: str, *, channel: str, reason: str | None = None, replaced_by: str | None = None,
@@ -355,8 +326,8 @@ class Catalog:
             raise InputError(f"a retirement at {at.isoformat()}, which is yet to come", remedy="Retire it on that day")
         if reason is not None and len(reason) > MAX_REASON:
             raise InputError(f"a reason of {len(reason):,} characters", remedy=f"Say it in {MAX_REASON}, or link to it")
-        with self._writing:
-            self._catch_up()
+        with self.storage.writing:
+            self.storage.catch_up()
             with self.view(subject, channel=channel) as view:
                 users, product = self._retirable(view, iri)
                 if replaced_by is not None and (replaced_by == iri or view.product(iri=replaced_by) is None):
@@ -378,8 +349,9 @@ class Catalog:
                 self.clock(),
                 self.ruleset_digest, self.policy_digest, {k: v for k, v in detail.items() if v is not None},
             )  # fmt: skip
-            self._append([draft])
-            return Retirement(product.iri, draft.revision, users)
+            changed = self._append([draft])
+        self.judge.settle([], changed)
+        return Retirement(product.iri, draft.revision, users)
 
     def _retirable(self, view: View, iri: str) -> tuple[tuple[LineageNode, ...], Product]:
         info = view.product(iri=iri)
@@ -412,10 +384,10 @@ class Catalog:
         attempt.document = self._intake.document(attempt.submission.content, attempt.submission.media_type)
 
     def _prepare(
-        self, subject: Subject, attempts: list[_Attempt], channel: str, dry_run: bool, access: Access, *,
-        offline: bool = False, trial: Validator | None = None,
+        self, subject: Subject, attempts: list[_Attempt], channel: str, dry_run: bool, access: Access, ruling: Ruling,
+        *, offline: bool = False,
     ) -> None:  # fmt: skip
-        """Authorize, compare and validate against the mesh as it is now, by one policy from first to last."""
+        """Authorize, compare and validate against the mesh as it is now, by one policy and one rule set."""
         self._each(lambda attempt: self._authorize(subject, attempt, channel, access, dry_run), attempts)
         open_attempts = [a for a in attempts if a.outcome is None]
         backgrounds = self._backgrounds(subject, open_attempts, channel, dry_run, access)
@@ -423,8 +395,11 @@ class Catalog:
 
         def judge(attempt: _Attempt) -> None:
             if attempt.outcome is None:
-                self._judge(attempt, backgrounds[id(attempt)], now, offline, trial or self.validator)
-                self._approve(attempt, subject, access.policy_digest)
+                judged = self._judge(attempt, backgrounds[id(attempt)], now, offline, ruling)
+                if dry_run:
+                    attempt.fair = self._assessed(attempt, ruling, now)
+                else:
+                    self._approve(attempt, subject, judged, access.policy_digest, ruling, now)
 
         self._each(judge, open_attempts)
 
@@ -434,7 +409,7 @@ class Catalog:
         held = self.registry.by_key.get(document.key)
         seen = held is not None and self._may_know(subject, held, channel, access)
         stored = attempt.stored = held if seen else None
-        action = Action.UPDATE if _alive(stored) else Action.REGISTER
+        action = Action.UPDATE if alive(stored) else Action.REGISTER
         keys = [document.access]
         if document.stated_domain not in (None, document.access.domain):
             keys.append(replace(document.access, domain=document.stated_domain or ""))
@@ -460,9 +435,10 @@ class Catalog:
                 f"the key {document.key} belongs to <{stored.iri}>", iri=document.product, remedy="Choose another key"
             )
         expected = attempt.submission.if_revision
-        current = stored.revision if _alive(stored) and stored is not None else 0
+        current = stored.revision if alive(stored) and stored is not None else 0
         if expected is not None and expected != current:
             raise _stale(stored, expected)
+        self.waivers.check(attempt.submission.waivers, self.iri_base + document.key, self.clock())
 
     def _may_know(self, subject: Subject, product: Product, channel: str, access: Access) -> bool:
         """Whether the subject may discover the product or, if it is retired, its tombstone."""
@@ -510,7 +486,7 @@ class Catalog:
 
     def _compare(self, attempt: _Attempt, document: ProductDocument, view: View, coming: Collection[str]) -> None:
         """What the document changes, as far as the subject may see: nodes hidden from it are named on neither side."""
-        if not _alive(attempt.stored):
+        if not alive(attempt.stored):
             old: list[Triple] = []
         else:
             assert attempt.stored is not None
@@ -520,148 +496,108 @@ class Catalog:
             iri for iri in document.references
             if iri not in coming and not self.registry.is_shared(iri) and not view.exists(iri)
         }  # fmt: skip
-        new = (t for t in rdf.load(document.nquads) if rdf.iri_of(t.object) not in unseen)
+        new = [t for t in rdf.load(document.nquads) if rdf.iri_of(t.object) not in unseen]
         attempt.changes = () if attempt.same else statement_changes(old, new)
+        if alive(attempt.stored):
+            attempt.comparison = compare(old, new, product=document.product, iri_base=self.iri_base)
+            attempt.breaks = breaks(view, attempt.comparison)
 
-    def _judge(self, attempt: _Attempt, background: bytes, now: datetime, offline: bool, validator: Validator) -> None:
+    def _judge(self, attempt: _Attempt, background: bytes, now: datetime, offline: bool, ruling: Ruling) -> Judged:
         document = attempt.document
         assert document is not None
-        report = validator.validate(
+        home = attempt.stored.home if attempt.stored is not None else self.iri_base + document.key
+        bare = ruling.validator.validate(
             document.nquads, background, product=document.product, domain=document.access.domain, own=document.own,
             iri_base=self.iri_base, now=now, offline=offline,
         )  # fmt: skip
+        report = apply(bare, self.waivers.in_force(home, now), now)
         attempt.report = with_lines(report, attempt.submission.content, document.media_type, self.iri_base)
         if not report.conforms:
-            broken = sorted({f.rule for f in report.findings if f.severity is f.severity.VIOLATION})
+            broken = sorted({f.rule for f in report.findings if f.gates})
             raise NotConforming(
                 f"{document.key} breaks {len(broken)} rule{'s' if len(broken) > 1 else ''}: " + ", ".join(broken),
                 attempt.report, remedy="See the findings: each names its remedy",
             )  # fmt: skip
+        comparison = attempt.comparison
+        if self.settings.breaking == "refuse" and comparison is not None and comparison.unannounced:
+            raise refusal(document.key, comparison, attempt.breaks)
+        return Judged(home, bare, document.nquads, background)
 
-    def _approve(self, attempt: _Attempt, subject: Subject, policy: str) -> None:
+    def _assessed(self, attempt: _Attempt, ruling: Ruling, now: datetime) -> Assessment:
+        assert attempt.document is not None
+        return assess(
+            rdf.load(attempt.document.nquads), product=attempt.document.product, iri_base=self.iri_base,
+            register=ruling.register, at=now,
+        )  # fmt: skip
+
+    def _approve(
+        self, attempt: _Attempt, subject: Subject, judged: Judged, policy: str, ruling: Ruling, now: datetime
+    ) -> None:
         assert attempt.document is not None
         attempt.approved = Approved(
             attempt.document, attempt.submission.content, subject.id, attempt.stored.revision if attempt.stored else 0,
-            self.ruleset_digest, policy,
+            ruling.digest, policy, judged, self.judge.provisional(ruling, judged, attempt.document.product, now),
         )  # fmt: skip
 
     # -- commit --
 
     def _commit(self, subject: Subject, attempts: list[_Attempt]) -> None:
         """Store what was approved; what changed meanwhile stays open and is prepared again."""
-        with self._writing:
+        with self.storage.writing:
             ready = attempts
             try:
-                self._catch_up()
-                ready = [a for a in attempts if a.approved is not None and self._current(a.approved)]
+                self.storage.catch_up()
                 now = self.clock()
+                ready = [a for a in attempts if a.approved is not None and self._current(a.approved, now)]
                 drafts = [self._draft(a.approved, now) for a in ready if a.approved is not None]
-                self._append(drafts)
+                changed = self._append(drafts)
             except FairmeshError as error:
                 for attempt in ready:
                     attempt.end(error=error)
                 return
             for attempt, draft in zip(ready, drafts, strict=True):
                 attempt.end(change=attempt.change(), revision=draft.revision)
+        self.judge.settle([a.approved.judged for a in ready if a.approved is not None], changed)
 
-    def _current(self, approved: Approved) -> bool:
+    def _append(self, drafts: Sequence[Draft]) -> set[str]:
+        """Store the drafts; the nodes, referred to by other products, of which the mesh says something else since."""
+        nodes = {t.subject.value for draft in drafts for t in self.graph.graph(draft.product)}
+        nodes |= {t.subject.value for draft in drafts for t in rdf.load(draft.document)}
+        before = self.judge.named(nodes)
+        self.storage.append(drafts)
+        return {iri for iri, _ in before ^ self.judge.named(nodes)}
+
+    def _current(self, approved: Approved, now: datetime) -> bool:
         stored = self.registry.by_key.get(approved.document.key)
-        return (stored.revision if stored is not None else 0) == approved.base and approved.policy == self.policy_digest
+        in_force = (approved.policy, approved.ruleset) == (self.policy_digest, self.ruleset_digest)
+        same = in_force and (stored.revision if stored is not None else 0) == approved.base
+        return same and self._excused(approved.judged, now).conforms
+
+    def _excused(self, judged: Judged, now: datetime) -> Report:
+        """The report with the waivers that hold now: one may have ended since the document was judged."""
+        return apply(judged.report, self.waivers.in_force(judged.home, now), now)
 
     def _draft(self, approved: Approved, now: datetime) -> Draft:
         document = approved.document
         stored = self.registry.by_key.get(document.key)
         created = stored.created_at if stored is not None else now
         home = stored.home if stored is not None else self.iri_base + document.key
+        used = sorted(relied_on(self._excused(approved.judged, now), self.waivers.in_force(home, now)))
         return Draft(
             EntryKind.REGISTER, home, document.key, approved.base + 1, document.nquads, document.media_type,
             approved.submitted, approved.actor, now, approved.ruleset, approved.policy,
-            {"created": created.isoformat()},
+            {"created": created.isoformat(), "standing": approved.standing.json()}
+            | ({"waivers": used} if used else {}) | self._before(stored, now),
         )  # fmt: skip
 
-    def _append(self, drafts: list[Draft]) -> None:
-        """Journal the drafts and show them. The caller has caught up: what is applied next follows what was before."""
-        if drafts:
-            self._refuse_when_closed()
-            self._apply_all(
-                self.journal.append(drafts), "stored, but not yet visible", "the next write or start completes it"
-            )
-
-    def _record(self, draft: Draft, then: Callable[[Entry], None]) -> None:
-        """Journal what is no product; `then` is called with the entry before anything else is written."""
-        with self._writing:
-            self._catch_up()
-            self._refuse_when_closed()
-            entries = self.journal.append([draft])
-            then(entries[0])
-            self._apply_all(entries, "stored and in force", "the next write or start completes it")
-
-    def _refuse_when_closed(self) -> None:
-        if self._closed:
-            raise StorageUnavailable("the service is stopping; nothing was stored", remedy="Try again when it is back")
-
-    def _catch_up(self) -> None:
-        """Show what was stored while the graph could not be written."""
-        if self._applied < self.journal.head()[0]:
-            self._apply_all(
-                self.journal.entries(after=self._applied),
-                "nothing stored: an earlier entry cannot be shown",
-                "try again",
-            )
-
-    def _apply_all(self, entries: Iterable[Entry], message: str, then: str) -> None:
-        try:
-            for entry in entries:
-                self._apply(entry)
-        except FairmeshError:
-            raise
-        except Exception as error:
-            log.exception("an entry of the journal could not be applied")
-            raise StorageUnavailable(
-                f"{message}: {error}", remedy=f"Free space on the disk of the data directory; {then}"
-            ) from error
-
-    # -- projections --
-
-    def _apply(self, entry: Entry) -> None:
-        projection = self._projection(entry)
-        with self._reading.exclusive():
-            project_graph(self.graph, entry)
-            self._place(entry, projection)
-            self._applied = entry.seq
-
-    def _projection(self, entry: Entry) -> Projection | None:
-        """What is derived from the document of an entry; None when it has none."""
-        draft = entry.draft
-        if draft.kind is not EntryKind.REGISTER:
-            return None
-        return project(
-            draft.key, rdf.load(draft.document), iri_base=self.iri_base, updated=draft.at.timestamp(),
-            label_of=self._labels.get,
-        )  # fmt: skip
-
-    def _place(self, entry: Entry, projection: Projection | None) -> None:
-        draft = entry.draft
-        if draft.kind is EntryKind.RETIRE:
-            product = self.registry.retire(
-                draft.product, revision=draft.revision, at=draft.at, by=draft.actor, detail=draft.detail
-            )
-            self.search.remove(product.slot)
-            self.lineage.remove(product.slot)
-        elif projection is not None:
-            product = self.registry.put(draft.product, projection, revision=draft.revision, at=draft.at, by=draft.actor)
-            product.created_at = datetime.fromisoformat(draft.detail["created"])
-            self.search.put(product.slot, projection.search)
-            self.lineage.put(
-                product.slot, projection.product, projection.lineage_nodes, projection.lineage, projection.parents
-            )
-
-    def _restore(self, head: Entry) -> None:
-        """Place a product as its newest entry has it; of a retired one its last document gives key and facts."""
-        if head.draft.kind is EntryKind.RETIRE:
-            last = self.journal.product_history(head.draft.product, first=2)[1]
-            self._place(last, self._projection(last))
-        self._place(head, self._projection(head))
+    def _before(self, stored: Product | None, now: datetime) -> dict[str, bool]:
+        """What the change feed tells of a registration: that it is an update, and whether the product conformed."""
+        if stored is None or stored.retired:
+            return {}
+        standing = self.storage.standings.by_slot.get(stored.slot)
+        if standing is None:
+            return {"update": True}
+        return {"update": True, "did": standing.conforms(self.waivers.in_force(stored.home, now).keys())}
 
 
 class StillUsed(Conflict):
@@ -675,10 +611,6 @@ class StillUsed(Conflict):
 
 
 _TYPE = NamedNode(rdf.PREFIXES["rdf"] + "type")
-
-
-def _alive(product: Product | None) -> bool:
-    return product is not None and not product.retired
 
 
 def _note_decision(subject: Subject, decision: Decision, key: str) -> None:

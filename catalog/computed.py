@@ -6,6 +6,7 @@ remembers the statement it was computed from, so that a finding about it can sho
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,12 +34,18 @@ class Index:
     def __init__(self, triples: Iterable[Triple]) -> None:
         self.subjects: dict[_Term, dict[str, list[_Term]]] = {}
         self.pairs: dict[str, list[tuple[_Term, _Term]]] = defaultdict(list)
-        for triple in triples:
-            subject, predicate, value = triple.subject, triple.predicate.value, triple.object
+        last: object = None
+        for subject, predicate, value in triples:
             if isinstance(subject, Triple) or isinstance(value, Triple):
                 continue  # RDF 1.2 triple terms: no parser of ours lets one through
-            self.subjects.setdefault(subject, {}).setdefault(predicate, []).append(value)
-            self.pairs[predicate].append((subject, value))
+            name = predicate.value
+            if subject != last:  # sorted statements keep to one subject
+                facts, last = self.subjects.setdefault(subject, {}), subject
+            if name in facts:
+                facts[name].append(value)
+            else:
+                facts[name] = [value]
+            self.pairs[name].append((subject, value))
 
     def objects(self, subject: _Term, predicate: str) -> Sequence[_Term]:
         return self.subjects.get(subject, {}).get(predicate, ())
@@ -358,6 +365,7 @@ _LANGUAGE_TAG = re.compile(
 )
 
 
+@functools.lru_cache(maxsize=1000)
 def well_formed_tag(tag: str) -> bool:
     """Whether a language tag follows the grammar of RFC 5646, section 2.1; the registry is not consulted."""
     return _LANGUAGE_TAG.fullmatch(tag) is not None

@@ -127,12 +127,24 @@ SETTINGS = (
     ),
     Setting("opa_url", None, "URL of an OPA server that decides; absent, policies are evaluated in process.", _url),
     Setting("governance", None, "Folder of rule sets used instead of the ones shipped.", _folder),
+    Setting(
+        "engine",
+        "compiled",
+        "What rules run on: compiled, or pyshacl, the reference, which is slower.",
+        _one_of("compiled", "pyshacl"),
+    ),
     Setting("policies", None, "Folder of access policies used instead of the ones shipped.", _folder),
     Setting(
         "workers",
         min(4, os.cpu_count() or 1),
         "Child processes that parse and validate documents, and that work out what a policy would change.",
         _number(1, 256),
+    ),
+    Setting(
+        "breaking",
+        "refuse",
+        "What becomes of a breaking change to a live product without a major version: refuse, warn or allow.",
+        _one_of("refuse", "warn", "allow"),
     ),
     Setting("max_bytes", 5_000_000, "Largest document accepted, in bytes.", _number(1, 1_000_000_000)),
     Setting("max_depth", 256, "Deepest nesting accepted in a document.", _number(1, 1_000)),
@@ -166,8 +178,10 @@ class Settings:
     iri_base: str
     opa_url: str | None
     governance: Path | None
+    engine: str
     policies: Path | None
     workers: int
+    breaking: str
     max_bytes: int
     max_depth: int
     max_quads: int

@@ -11,7 +11,8 @@
     |- NotFound              nothing here for this caller: hidden and absent read alike
     |- Retired               the product is retired (410)
     |- Conflict              the change contradicts what is stored
-    |  `- StaleRevision      the caller's revision is not the current one
+    |  |- StaleRevision      the caller's revision is not the current one
+    |  `- BreakingChange     what others rely on goes, and the version does not say so
     |- PolicyUnavailable     no policy decision could be had; everything is refused
     |- StorageUnavailable    the journal cannot be written; reads go on
     |- JournalCorrupt        the journal's hash chain is broken (names the entry)
@@ -123,6 +124,10 @@ class Conflict(FairmeshError):
 
 class StaleRevision(Conflict):
     code = "stale-revision"
+
+
+class BreakingChange(Conflict):
+    code = "breaking-change"
 
 
 class PolicyUnavailable(FairmeshError):

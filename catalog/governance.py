@@ -1,60 +1,53 @@
 """Rule sets: load, lint, compose (core + organisation + domain), validate one document -> `model.Report`.
 
-Rules are SHACL Core (W3C Recommendation of 2017-07-20); pyshacl evaluates them and is imported here alone. A rule is
-one targeted `sh:NodeShape` with `fm:mode`; a rule set is a folder with `core/`, and where wanted `org/<org>/` and
-`domains/<domain>/`, each with `shapes.ttl` and `vocabulary.ttl`. What SHACL Core cannot say (the tail of an IRI, the
-order of two dates, duplicates) the engine computes and states with `fm:computed...` terms before the rules run.
+Rules are SHACL (W3C Recommendation of 2017-07-20), Core and SPARQL. A rule is one targeted `sh:NodeShape` with
+`fm:mode`; a rule set is a folder with `core/`, and where wanted `org/<org>/` and `domains/<domain>/`, each with
+`shapes.ttl` and `vocabulary.ttl`. What SHACL cannot say well (the tail of an IRI, the order of two dates, duplicates)
+is computed and stated with `fm:computed...` terms before the rules run. Rules run on one of two engines: see `ENGINES`.
 """
 
 from __future__ import annotations
 
 import functools
-import logging
+import gc
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-import rdflib
-from pyshacl.constraints import CONSTRAINT_PARAMETERS_MAP
-from pyshacl.constraints.core.other_constraints import ClosedConstraintComponent
-from pyshacl.errors import (
-    ConstraintLoadError,
-    ConstraintLoadWarning,
-    ReportableRuntimeError,
-    ShapeLoadError,
-    ValidationFailure,
-)
-from pyshacl.helper.path_helper import shacl_path_to_sparql_path
-from pyshacl.pytypes import SHACLExecutor
-from pyshacl.shape import Shape
-from pyshacl.shapes_graph import ShapesGraph
-from rdflib.plugins.stores.memory import SimpleMemory
-
 from fairmesh.catalog import computed, rdf
 from fairmesh.catalog.computed import Index
-from fairmesh.catalog.errors import FairmeshError, InputError
+from fairmesh.catalog.errors import ConfigError, InputError, WorkerFailed
 from fairmesh.catalog.model import FM, LIVE_STATUSES, STATUS, Finding, Report, Severity
 from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
 from fairmesh.catalog.rulefiles import (
-    FILE,
+    RULES,
+    SHIPPED,
     Level,
-    Mode,
     Rule,
+    Schedule,
     digest_of,
-    lint,
     messages_of,
     read_levels,
+    read_rules,
     references,
     refusal,
+    rules_of,
+    schedule_of,
 )
+from fairmesh.catalog.rulelint import checked_rules, rule_of_example
+from fairmesh.catalog.shacl.compiled import Compiled
+from fairmesh.catalog.shacl.results import Engine, Node, Result, Term, Unsupported
 from fairmesh.catalog.workers import Pool
 
-DEFAULT_FOLDER = Path(__file__).parent.parent / "ontologies"
+ENGINES = ("compiled", "pyshacl")
+"""The engines that rules can run on: ours, and the reference. Both find the same."""
 TIMEOUT = 20.0
 """Seconds a validation may take before its process is stopped."""
 
@@ -63,58 +56,63 @@ _XSD = rdf.PREFIXES["xsd"]
 _TYPE = rdf.PREFIXES["rdf"] + "type"
 _SUBCLASS = rdf.PREFIXES["rdfs"] + "subClassOf"
 
-_Term = NamedNode | BlankNode | Literal
-
-_engine = threading.Lock()
-"""pyshacl and rdflib keep state per process; one validation at a time uses them."""
-
-# An ill-typed literal is a finding of a rule, not a warning with a traceback on stderr.
-logging.getLogger("rdflib.term").setLevel(logging.ERROR)
-
 
 # -- rule sets --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Uncompiled:
+    """A construct that the compiled engine does not implement: all rules in force for `domain` run on pyshacl.
+
+    `domain` is None for the domains without rules of their own. `rule` is None when no rule leads to the shape.
+    """
+
+    domain: str | None
+    construct: str
+    shape: str
+    rule: Rule | None
+
+    def __str__(self) -> str:
+        place = self.shape if self.rule is None else f"rule {self.rule.id} ({self.rule.file}:{self.rule.line})"
+        whose = "domains without rules of their own" if self.domain is None else f"the domain {self.domain}"
+        return f"{self.construct} in {place} is not compiled: the rules of {whose} run on pyshacl, which is slower"
 
 
 class RuleSet:
     """An immutable, linted rule set. `digest` is a SHA-256 over the paths and bytes of its `.ttl` files.
 
-    `files` maps paths such as `core/shapes.ttl` to their bytes: all that `from_files` needs to build it again.
+    `files` maps paths such as `core/shapes.ttl` to their bytes: all that is needed to build it again. `engine` is one
+    of `ENGINES`. `unsupported` says where `compiled` was asked for and pyshacl runs. `turns` are the days, in order, on
+    which the mode of a rule or of a part of one changes.
     """
 
-    def __init__(self, files: Mapping[str, bytes]) -> None:
+    def __init__(self, files: Mapping[str, bytes], engine: str = "compiled", *, linted: bool = False) -> None:
+        """Raises `InputError` (code `rule-set`) with file, line where known, and remedy; `ConfigError` for `engine`.
+
+        `linted`: the files passed the lint before, that of their day, and are not linted again.
+        """
+        if engine not in ENGINES:
+            raise ConfigError(f"there is no engine {engine}", remedy=f"Use {' or '.join(ENGINES)}")
         self.files: Mapping[str, bytes] = dict(sorted(files.items()))
+        self.engine = engine
         self.digest = digest_of(self.files)
         self._levels = read_levels(self.files)
-        self.rules = tuple(lint(self._levels, self.files))
-        self._composed: dict[str | None, _Composed] = {}
-        for domain in {level.domain for level in self._levels}:
-            self.composed(domain)
+        if linted:
+            self.rules = tuple(rule for level in self._levels for rule in rules_of(level, self.files))
+        else:
+            self.rules = tuple(checked_rules(self._levels, self.files))
+        domains = dict.fromkeys([None, *(level.domain for level in self._levels)])
+        self._composed = {domain: _Composed(self, domain) for domain in domains}
+        self.turns = tuple(sorted({day for composed in self._composed.values() for day in composed.turns}))
+        self.unsupported = tuple(c.uncompiled for c in self._composed.values() if c.uncompiled is not None)
 
     @classmethod
-    def load(cls, folder: Path = DEFAULT_FOLDER) -> RuleSet:
-        """Read a folder. Raises `InputError` (code `rule-set`) with file, line where known, and remedy."""
-        if not folder.is_dir():
-            raise refusal(str(folder), "is not a folder", "Name the folder that holds core/shapes.ttl")
-        files = {}
-        for path in sorted(folder.rglob("*.ttl")):
-            name = path.relative_to(folder).as_posix()
-            if "examples" in path.relative_to(folder).parts[1:-1]:
-                continue
-            if not FILE.fullmatch(name):
-                raise refusal(
-                    name, "is not a file of a rule set",
-                    "Rules go to shapes.ttl and terms to vocabulary.ttl in core/, org/<org>/ or domains/<domain>/",
-                )  # fmt: skip
-            files[name] = path.read_bytes()
-        return cls.from_files(files)
-
-    @classmethod
-    def from_files(cls, files: Mapping[str, bytes]) -> RuleSet:
-        """Build from `files` of another; raises as `load`."""
-        return cls(files)
+    def load(cls, place: Path = SHIPPED, engine: str = "compiled") -> RuleSet:
+        """Read a folder or a bundle, see `read_rules`. Raises as the constructor."""
+        return cls(read_rules(place).files, engine)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return RuleSet.from_files, (dict(self.files),)
+        return functools.partial(RuleSet, linted=True), (dict(self.files), self.engine)
 
     def levels(self, domain: str | None) -> list[Level]:
         """The levels in force for a domain: core, every organisation level, the domain's own."""
@@ -129,11 +127,19 @@ class RuleSet:
         return next((rule for rule in self.rules if rule.iri == iri), None)
 
     def rdf(self, rule_iri: str, media_type: str) -> bytes:
+        """The statements of `triples`, written."""
+        return rdf.serialize(self.triples(rule_iri), media_type)
+
+    @functools.cached_property
+    def _shapes(self) -> Index:
+        return Index(triple for level in self._levels for triple in level.shapes)
+
+    def triples(self, rule_iri: str) -> list[Triple]:
         """The rule's own statements: its node shape and what only its shapes lead to. Empty for an unknown rule."""
-        index = Index(triple for level in self._levels for triple in level.shapes)
+        index = self._shapes
         found: list[Triple] = []
         others = {rule.iri for rule in self.rules} - {rule_iri}
-        waiting: list[_Term] = [NamedNode(rule_iri)]
+        waiting: list[Term] = [NamedNode(rule_iri)]
         seen = set(waiting)
         while waiting:
             node = waiting.pop()
@@ -143,319 +149,158 @@ class RuleSet:
                     if not isinstance(value, Literal) and value not in seen and rdf.iri_of(value) not in others:
                         seen.add(value)
                         waiting.append(value)
-        return rdf.serialize(found, media_type)
+        return found
 
     def composed(self, domain: str | None) -> _Composed:
         """The rules in force for a domain, ready to run. A domain without rules of its own shares core's."""
-        key = domain if any(level.domain == domain for level in self._levels) else None
-        if key not in self._composed:
-            with _engine:
-                self._composed[key] = _Composed(self, key)
-        return self._composed[key]
+        return self._composed.get(domain) or self._composed[None]
 
 
 # -- running ----------------------------------------------------------------------------------------------------------
 
 
-class _Graph(rdflib.Graph):
-    """A plain graph whose truth is not its length, which pyshacl asks for all the time and counting takes long."""
+def _engine(name: str, shapes: Sequence[Triple], background: Sequence[Triple]) -> Engine:
+    """Raises `InputError` for ill-formed shapes, `Unsupported` when the engine does not implement them."""
+    if name == "compiled":
+        return Compiled(shapes, background, computed.PREDICATES)
+    from fairmesh.catalog.shacl.reference import Reference  # takes longer to load than all the rest
 
-    def __bool__(self) -> bool:
-        return True
-
-
-class _Terms(dict[Any, Any]):
-    """rdflib's terms by pyoxigraph's, made on first use. Lexical forms and blank node labels stay as they are."""
-
-    def __missing__(self, term: _Term) -> Any:
-        made: Any
-        if isinstance(term, NamedNode):
-            made = rdflib.URIRef(term.value)
-        elif isinstance(term, BlankNode):
-            made = rdflib.BNode(term.value)
-        elif term.language is not None:
-            made = rdflib.Literal(term.value, lang=term.language)
-        elif term.datatype.value == _XSD + "string":
-            made = rdflib.Literal(term.value)  # rdflib holds "x" and "x"^^xsd:string for two
-        elif computed.well_formed(term):
-            made = rdflib.Literal(term.value, datatype=self[term.datatype], normalize=False)
-        else:
-            made = _ill_typed(term.value, self[term.datatype])
-        self[term] = made
-        return made
-
-    def graph(self, triples: Iterable[Triple]) -> rdflib.Graph:
-        graph = _Graph(SimpleMemory())
-        add = graph.store.add
-        for triple in triples:
-            add((self[triple.subject], self[triple.predicate], self[triple.object]), graph)
-        return graph
+    return Reference(shapes, background, computed.PREDICATES)
 
 
-def _ill_typed(text: str, datatype: Any) -> Any:
-    """A literal that rdflib knows for ill-typed; its own parsers let `"1_000"^^xsd:integer` and more pass."""
-    literal: Any = rdflib.Literal(text)
-    literal._datatype, literal._value, literal._ill_typed = datatype, None, True
-    return literal
+def conformance(data: Sequence[Triple], shapes: Sequence[Triple], engine: str = "compiled") -> tuple[Result, ...]:
+    """All results of plain SHACL validation, for conformance suites: no lint, no modes, every focus node.
 
-
-_FLAGS = frozenset(_SH + name for name in ("uniqueLang", "closed", "deactivated", "qualifiedValueShapesDisjoint"))
-_ON, _OFF = (Literal(word, datatype=NamedNode(_XSD + "boolean")) for word in ("true", "false"))
-
-
-class _Terse:
-    """Leaves out the texts pyshacl composes for every result, also those it throws away: rules bring their own."""
-
-    def make_v_result_description(self, *_: Any, **__: Any) -> str:
-        return ""
-
-    def make_generic_messages(self, *_: Any) -> list[Any]:
-        return []
-
-
-class _Closed(_Terse, ClosedConstraintComponent):
-    """Is not bothered by what the engine adds."""
-
-    def __init__(self, shape: Shape) -> None:
-        super().__init__(shape)
-        self.ignored_props.update(rdflib.URIRef(iri) for iri in computed.PREDICATES)
-
-
-_CONSTRAINTS: Mapping[Any, Any] = {
-    parameter: _Closed if kind is ClosedConstraintComponent else type(kind.__name__, (_Terse, kind), {})
-    for parameter, kind in CONSTRAINT_PARAMETERS_MAP.items()
-}
-
-
-class _WarmShape(Shape):
-    """A shape that keeps its constraints: pyshacl reads them from the shapes graph again for every focus node."""
-
-    __slots__ = ("_constraints",)
-
-    def constraints(self, *, strict: bool) -> list[Any]:
-        """Its constraints, read once. Those that pyshacl warns about and skips raise when `strict`."""
-        if not hasattr(self, "_constraints"):
-            parameters = sorted(set(self.sg.graph.predicates(self.node)) & _CONSTRAINTS.keys(), key=str)
-            kinds = {CONSTRAINT_PARAMETERS_MAP[parameter]: _CONSTRAINTS[parameter] for parameter in parameters}
-            self._constraints = []
-            for kind in kinds.values():
-                try:
-                    self._constraints.append(kind(self))
-                except ConstraintLoadWarning:
-                    if strict:
-                        raise
-        return self._constraints
-
-    def validate(
-        self, executor: Any, target_graph: Any, focus: Any = None, _evaluation_path: list[Any] | None = None
-    ) -> tuple[bool, list[Any]]:
-        """As the overridden method, for given focus nodes, without its debugging and SPARQL modes."""
-        if self.deactivated:
-            return True, []
-        path = [*(_evaluation_path or ()), self]
-        if len(path) > 2 * executor.max_validation_depth:
-            raise ReportableRuntimeError("shapes are nested too deep")
-        nodes = [focus] if isinstance(focus, rdflib.term.Identifier) else list(focus)
-        values = self.value_nodes(target_graph, nodes)
-        reports = []
-        for constraint in self.constraints(strict=False):
-            _, found = constraint.evaluate(executor, target_graph, values, [*path, constraint])
-            reports += found
-        return not reports, reports
-
-
-def _shapes_graph(triples: Iterable[Triple], terms: _Terms) -> ShapesGraph:
-    """A warm shapes graph. SHACL's flags are on when they are the term `true`, and no other spelling of it."""
-    graph = ShapesGraph(
-        terms.graph(
-            Triple(t.subject, t.predicate, _OFF) if t.predicate.value in _FLAGS and t.object != _ON else t
-            for t in triples
+    Raises `InputError` for shapes that the engine calls ill-formed or fails on, and `Unsupported`.
+    """
+    outcome = _engine(engine, shapes, ()).run(data)
+    if outcome.failed:
+        raise InputError(
+            f"the shapes cannot be used: {outcome.failed[0].reason}", remedy="Correct them", code="rule-set"
         )
-    )
-    cache = graph._node_shape_cache
-    for shape in list(graph.shapes):
-        path = shape.path()
-        cache[shape.node] = _WarmShape(graph, shape.node, p=shape.is_property_shape, path=path, logger=graph.logger)
-    return graph
-
-
-def _oxigraph(term: Any) -> _Term:
-    if isinstance(term, rdflib.URIRef):
-        return NamedNode(str(term))
-    if isinstance(term, rdflib.BNode):
-        return BlankNode(str(term))
-    if term.language is not None:
-        return Literal(str(term), language=term.language)
-    return Literal(str(term), datatype=None if term.datatype is None else NamedNode(str(term.datatype)))
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One validation result as SHACL defines it, in N-Triples syntax; `path` is an IRI or a SPARQL path."""
-
-    focus: str
-    path: str | None
-    value: str | None
-    component: str
-    shape: str
-    severity: str
-    messages: tuple[str, ...]
-
-
-_EXECUTOR = SHACLExecutor(max_validation_depth=32)
-_PARTS = {
-    rdflib.URIRef(_SH + name): name
-    for name in ("focusNode", "resultPath", "value", "sourceConstraintComponent", "sourceShape", "resultSeverity")
-}
-
-
-def _run(
-    shapes: Iterable[Shape], data: rdflib.Graph, own: Callable[[Any], bool]
-) -> Iterator[tuple[Shape, dict[str, Any]]]:
-    """Evaluate shapes on their targets for which `own` holds: (the targeted shape, a result's parts by SHACL's names).
-
-    Every validation goes through here. The caller holds `_engine`.
-    """
-    for shape in shapes:
-        focus = [node for node in shape.focus_nodes(data) if own(node)]  # type: ignore[no-untyped-call]
-        if not focus:
-            continue
-        _, reports = shape.validate(_EXECUTOR, data, focus=focus)
-        for _, result, triples in reports:
-            parts: dict[str, Any] = {"messages": []}
-            for subject, predicate, value in triples:
-                if subject is result or subject == result:
-                    node = value[1] if isinstance(value, tuple) else value
-                    if predicate in _PARTS:
-                        parts[_PARTS[predicate]] = node
-                    elif predicate == rdflib.SH.resultMessage:
-                        parts["messages"].append(str(node))
-            yield shape, parts
-
-
-def conformance(data: Iterable[Triple], shapes: Iterable[Triple]) -> list[Result]:
-    """All results of plain SHACL Core validation, for conformance suites: no lint, no modes, every focus node.
-
-    Raises `InputError` where pyshacl refuses the shapes.
-    """
-    terms = _Terms()
-    with _engine:
-        try:
-            graph = _shapes_graph(shapes, terms)
-            found = list(_run(list(graph.shapes), terms.graph(data), lambda node: True))
-            return [
-                Result(
-                    str(_oxigraph(parts["focusNode"])), _path_text(graph, parts.get("resultPath")),
-                    str(_oxigraph(parts["value"])) if "value" in parts else None,
-                    str(parts["sourceConstraintComponent"]), str(_oxigraph(parts["sourceShape"])),
-                    str(parts["resultSeverity"]), tuple(sorted(parts["messages"])),
-                )
-                for _, parts in found
-            ]  # fmt: skip
-        except _ENGINE_ERRORS as error:
-            raise InputError(f"the shapes cannot be used: {error}", remedy="Correct them", code="rule-set") from error
-
-
-_ENGINE_ERRORS = (
-    ShapeLoadError, ConstraintLoadError, ConstraintLoadWarning, ReportableRuntimeError, ValidationFailure,
-    ArithmeticError, AssertionError, LookupError, TypeError, ValueError, re.error,
-)  # fmt: skip
-"""What pyshacl and rdflib raise on shapes or data they cannot work with, on purpose or by oversight."""
-
-
-def _path_text(graph: ShapesGraph, path: Any) -> str | None:
-    if path is None or isinstance(path, rdflib.URIRef):
-        return None if path is None else str(path)
-    return str(shacl_path_to_sparql_path(graph, path))
+    return outcome.results
 
 
 @dataclass(frozen=True, slots=True)
 class _Attribution:
     """What a finding takes from the shape it came from, or from the nearest shape above it that says it."""
 
-    mode: Mode
+    schedule: Schedule
     messages: tuple[tuple[str, str], ...]
 
 
-def _unusable(place: str, error: Exception, line: int | None = None) -> InputError:
-    first = str(error).partition("\n")[0].rstrip(".")
-    return refusal(place, f"SHACL refuses it: {first}", "Correct the shape", line=line)
-
-
 class _Composed:
-    """The rules in force for one domain, parsed and warm."""
+    """The rules in force for one domain, with an engine that is made ready for them."""
 
-    def __init__(self, rules: RuleSet, domain: str | None) -> None:
-        levels = rules.levels(domain)
+    def __init__(self, ruleset: RuleSet, domain: str | None) -> None:
+        levels = ruleset.levels(domain)
         shapes = [triple for level in levels for triple in level.shapes]
         index = Index(shapes)
-        self.rules = {rule.iri: rule for rule in rules.rules if rule.domain in (None, domain)}
-        self.terms = _Terms()
-        self.paths: dict[Any, str | None] = {}
-        try:
-            self.graph = _shapes_graph(shapes, self.terms)
-        except _ENGINE_ERRORS as error:
-            raise _unusable(levels[-1].name + "/shapes.ttl", error) from error
-        self.attribution = {
-            (iri, self.terms[shape]): attribution
-            for iri, rule in self.rules.items()
-            for shape, attribution in _attributions(index, NamedNode(iri), _Attribution(rule.mode, rule.messages))
+        self.rules: dict[Node, Rule] = {NamedNode(r.iri): r for r in ruleset.rules if r.domain in (None, domain)}
+        self.attribution: dict[tuple[Node, Term], _Attribution] = {
+            (root, shape): attribution
+            for root, rule in self.rules.items()
+            for shape, attribution in _attributions(index, root, _Attribution(rule.schedule, rule.messages))
         }
-        self.shapes = self._checked_shapes()
-        self.vocabulary = _observable([t for level in levels for t in level.vocabulary], shapes)
-        self.terms.graph(self.vocabulary)
-
-    def _checked_shapes(self) -> dict[str, Shape]:
-        """Shapes by rule IRI, after every constraint of every rule was read once: bad ones are known at load."""
-        for iri, node in self.attribution:
-            shape: Any = self.graph.lookup_shape_from_node(node)
-            rule = self.rules[iri]
+        self.turns = {a.schedule.next_from for a in self.attribution.values() if a.schedule.next_from is not None}
+        self.risky = _risky(index, self.attribution, self.rules)
+        self.lock = threading.Lock()
+        """Held while the engine runs: it serves one thread at a time."""
+        self.uncompiled: Uncompiled | None = None
+        vocabulary = [triple for level in levels for triple in level.vocabulary]
+        try:
             try:
-                shape.constraints(strict=True)
-                self.path(shape.path())
-            except _ENGINE_ERRORS as error:
-                raise _unusable(f"{rule.file}: rule {rule.id}", error, rule.line) from error
-        return {iri: self.graph.lookup_shape_from_node(rdflib.URIRef(iri)) for iri in sorted(self.rules)}
+                self.engine = _engine(ruleset.engine, shapes, vocabulary)
+            except Unsupported as error:
+                if ruleset.engine != "compiled":
+                    raise InputError(
+                        f"{error.construct} is not implemented",
+                        remedy="Say it in another way",
+                        iri=rdf.iri_of(error.shape),
+                    ) from error
+                self.uncompiled = Uncompiled(domain, error.construct, str(error.shape), self.rule_of(error.shape))
+                self.engine = _engine("pyshacl", shapes, vocabulary)
+        except InputError as error:
+            raise self._unusable(error, levels) from error
 
-    def path(self, node: Any) -> str | None:
-        if node not in self.paths:
-            self.paths[node] = _path_text(self.graph, node)
-        return self.paths[node]
+    def chosen(self, terms: _Terms) -> tuple[Collection[Node], tuple[str, ...]]:
+        """The rules to run, and the ids of those that are not checked without the mesh."""
+        if not terms.offline and not terms.without and terms.only is None:
+            return self.rules.keys(), ()
+        skipped = {rule.id for rule in self.rules.values() if terms.offline and rule.needs_mesh}
+        left_out = skipped | terms.without
+        roots = [root for root, rule in self.rules.items() if rule.id not in left_out and terms.only in (None, rule.id)]
+        return roots, tuple(sorted(skipped))
+
+    def _unusable(self, error: InputError, levels: Sequence[Level]) -> InputError:
+        """The refusal of an engine, with the file and the rule it is about."""
+        rule = None if error.iri is None else self.rule_of(NamedNode(error.iri))
+        place = levels[-1].name + "/shapes.ttl" if rule is None else f"{rule.file}: rule {rule.id}"
+        what = f"SHACL refuses it: {error.message.rstrip('.')}"
+        return refusal(place, what, error.remedy, line=rule.line if rule else None, iri=error.iri)
+
+    def rule_of(self, shape: Node) -> Rule | None:
+        """A rule whose shape this is, or a part of one."""
+        roots = [root for root, part in self.attribution if part == shape]
+        return self.rules.get(shape) or (self.rules[roots[0]] if roots else None)
+
+    def findings(self, result: Result, day: date, live: bool, sources: computed.Sources) -> Iterator[Finding]:
+        """One finding; for a result about computed statements one for each statement they came from."""
+        rule, attribution = self.rules[result.root], self.attribution[result.root, result.shape]
+        own = tuple(sorted((m.language or "", m.value) for m in result.messages))
+        focus = rdf.iri_of(result.focus) or str(result.focus)
+        value = None if result.value is None else str(result.value)
+        places = [(result.path, value)]
+        if result.path is not None and computed.PREFIX in result.path:
+            places = list(sources.behind(result.path, value, focus)) or places
+        for path, value in places:
+            yield Finding(
+                rule.id, rule.iri, attribution.schedule.at(day).severity(live=live), own or attribution.messages,
+                focus, path, value, result.component,
+            )  # fmt: skip
 
 
-def _attributions(index: Index, shape: _Term, inherited: _Attribution) -> Iterator[tuple[_Term, _Attribution]]:
-    modes = [Mode(m.value.removeprefix(FM)) for m in index.objects(shape, FM + "mode") if isinstance(m, NamedNode)]
-    here = _Attribution(modes[0] if modes else inherited.mode, messages_of(index, shape) or inherited.messages)
+def _attributions(index: Index, shape: Term, inherited: _Attribution) -> Iterator[tuple[Term, _Attribution]]:
+    here = _Attribution(
+        schedule_of(index, shape) or inherited.schedule, messages_of(index, shape) or inherited.messages
+    )
     yield shape, here
     for _, inner in references(index, shape):
         yield from _attributions(index, inner, here)
 
 
-def _observable(vocabulary: Sequence[Triple], shapes: Sequence[Triple]) -> list[Triple]:
-    """The vocabulary statements that the shapes can notice; the rest would only be carried along.
-
-    Noticed are statements whose predicate the shapes name, class axioms, and types that are or lead to a class the
-    shapes name. A closed shape notices every predicate, and a path over `rdf:type` every type.
-    """
-    if any(triple.predicate.value == _SH + "closed" for triple in shapes):
-        return list(vocabulary)
-    named = {triple.object.value for triple in shapes if isinstance(triple.object, NamedNode)}
-    above = Index(triple for triple in vocabulary if triple.predicate.value == _SUBCLASS)
-
-    def matters(kind: object, seen: frozenset[object] = frozenset()) -> bool:
-        wider = above.objects(kind, _SUBCLASS) if isinstance(kind, (NamedNode, BlankNode)) else ()
-        return rdf.iri_of(kind) in named or any(matters(w, seen | {kind}) for w in wider if w not in seen)
-
-    return [
-        triple
-        for triple in vocabulary
-        if triple.predicate.value in named
-        or triple.predicate.value == _SUBCLASS
-        or (triple.predicate.value == _TYPE and matters(triple.object))
-    ]
+def _risky(index: Index, attribution: Iterable[tuple[Node, Term]], rules: Mapping[Node, Rule]) -> frozenset[str]:
+    """Ids of the rules that may take for ever on some data: those with a pattern or a query."""
+    parameters = {
+        path.value for _, parameter in index.pairs[_SH + "parameter"] for path in index.objects(parameter, _SH + "path")
+    }
+    slow = parameters | {_SH + "pattern", _SH + "sparql"}
+    return frozenset(rules[root].id for root, shape in attribution if slow & index.subjects.get(shape, {}).keys())
 
 
 # -- validation -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One product to judge: the arguments of `validate` that differ from product to product."""
+
+    document: bytes
+    background: bytes
+    product: str
+    domain: str
+    own: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """On what terms cases are judged. Rules in `without` are left out; `only`, when given, is the one rule to run."""
+
+    iri_base: str
+    now: datetime
+    offline: bool
+    without: frozenset[str] = frozenset()
+    only: str | None = None
 
 
 def validate(
@@ -474,43 +319,51 @@ def validate(
 
     `document` and `background` are `rdf.canonical` bytes: the submission, and what the mesh knows of the things it
     refers to. Class axioms (`rdfs:subClassOf`) and `fm:computed...` statements in either are not looked at: they come
-    from the rule set and the engine. `offline` leaves out rules that need the mesh and names them in `not_checked`.
-    Findings are ordered by severity, rule, focus, path, value and carry no lines.
-
-    Raises `FairmeshError` (code `rule-failed`) when a rule cannot be evaluated on this document.
+    from the rule set and are computed. `now` (aware) decides which modes hold. `offline` leaves out rules that need
+    the mesh and names them in `not_checked`. Findings are ordered by severity, rule, focus, path, value and carry no
+    lines. A rule that cannot be evaluated is in `failed`, with the reason, and none of its findings are reported.
     """
-    composed = rules.composed(domain)
-    stated = [t for t in rdf.load(document) if _admissible(t)]
-    known = [t for t in rdf.load(background) if _admissible(t)]
-    facts = computed.Facts(Index(stated), NamedNode(product), own, iri_base, now)
+    case = Case(document, background, product, domain, own)
+    return _judge(rules, case, _Terms(iri_base, now, offline))
+
+
+def _judge(rules: RuleSet, case: Case, terms: _Terms) -> Report:
+    composed = rules.composed(case.domain)
+    chosen, skipped = composed.chosen(terms)
+    stated = _admissible(case.document)
+    facts = computed.Facts(Index(stated), NamedNode(case.product), case.own, terms.iri_base, terms.now)
     statements = computed.compute(facts)
-    skipped = tuple(sorted(rule.id for rule in composed.rules.values() if offline and rule.needs_mesh))
-    live = any(
-        (rdf.iri_of(status) or "").removeprefix(STATUS) in LIVE_STATUSES
-        for status in facts.index.objects(facts.product, rdf.PREFIXES["dprod"] + "lifecycleStatus")
-    )
-    shapes = [shape for iri, shape in composed.shapes.items() if composed.rules[iri].id not in skipped]
-    sources = computed.Sources(statements)
-    found: dict[Finding, None] = {}
-    with _engine:
-        try:
-            data = _Terms(composed.terms).graph(
-                [*composed.vocabulary, *known, *stated, *(s.triple for s in statements)]
-            )
-            for shape, parts in _run(shapes, data, lambda node: str(node) in own):
-                for finding in _findings(composed, shape, parts, live, sources):
-                    found[finding] = None
-        except _ENGINE_ERRORS as error:
-            raise FairmeshError(
-                f"a rule could not be evaluated on <{product}>: {error}", iri=product, code="rule-failed",
-                remedy="Nothing was decided; tell those who keep the rule set",
-            ) from error  # fmt: skip
-    return Report(rules.digest, tuple(sorted(found, key=_order)), skipped)
+    data = [*stated, *_admissible(case.background), *(s.triple for s in statements)]
+    own = {NamedNode(iri) for iri in case.own}
+    with composed.lock:
+        outcome = composed.engine.run(data, own=own.__contains__, roots=chosen)
+    findings: set[Finding] = set()
+    if outcome.results:
+        statuses = facts.index.objects(facts.product, rdf.PREFIXES["dprod"] + "lifecycleStatus")
+        live = any((rdf.iri_of(status) or "").removeprefix(STATUS) in LIVE_STATUSES for status in statuses)
+        sources, day = computed.Sources(statements), _day(terms.now)
+        findings = {f for result in outcome.results for f in composed.findings(result, day, live, sources)}
+    failed = tuple(sorted((composed.rules[failure.root].id, failure.reason) for failure in outcome.failed))
+    return Report(rules.digest, tuple(sorted(findings, key=_order)), skipped, failed)
 
 
-def _admissible(triple: Triple) -> bool:
-    predicate = triple.predicate.value
-    return predicate != _SUBCLASS and not predicate.startswith(computed.PREFIX)
+def _day(now: datetime) -> date:
+    return now.astimezone(UTC).date()
+
+
+def _admissible(nquads: bytes) -> list[Triple]:
+    triples = rdf.load(nquads)
+    if not any(word in nquads for word in _FORGED):
+        return triples
+    return [
+        triple
+        for triple in triples
+        if (predicate := triple.predicate.value) != _SUBCLASS and not predicate.startswith(computed.PREFIX)
+    ]
+
+
+_FORGED = (b"subClassOf", b"#computed", b"\\u", b"\\U")
+"""One of these is in all bytes that state what is not looked at; an escape may hide it."""
 
 
 def _order(finding: Finding) -> tuple[object, ...]:
@@ -520,63 +373,54 @@ def _order(finding: Finding) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _findings(
-    composed: _Composed, shape: Shape, parts: Mapping[str, Any], live: bool, sources: computed.Sources
-) -> Iterator[Finding]:
-    """One finding per result; a result about computed statements becomes one for each statement they came from."""
-    rule = composed.rules[str(shape.node)]
-    attribution = composed.attribution[rule.iri, parts["sourceShape"]]
-    focus = str(parts["focusNode"])
-    path = composed.path(parts.get("resultPath"))
-    value = str(_oxigraph(parts["value"])) if "value" in parts else None
-    places = [(path, value)]
-    if path is not None and computed.PREFIX in path:
-        places = list(sources.behind(path, value, focus)) or places
-    for path, value in places:
-        yield Finding(
-            rule.id, rule.iri, attribution.mode.severity(live=live), attribution.messages, focus, path, value,
-            str(parts["sourceConstraintComponent"]),
-        )  # fmt: skip
-
-
 # -- in worker processes ----------------------------------------------------------------------------------------------
 
 _in_worker: list[RuleSet] = []
 """The rule set of this worker process, once warmed up."""
 
 
-def _warm_up(files: Mapping[str, bytes]) -> None:
-    _in_worker[:] = [RuleSet.from_files(files)]
+def _warm_up(files: Mapping[str, bytes], engine: str) -> None:
+    _in_worker[:] = [RuleSet(files, engine, linted=True)]
+    gc.freeze()  # what stays for good need not be looked through again and again
 
 
-def _validate_in_worker(
-    document: bytes,
-    background: bytes,
-    product: str,
-    domain: str,
-    own: frozenset[str],
-    iri_base: str,
-    now: datetime,
-    offline: bool,
-) -> Report:
-    return validate(
-        _in_worker[0], document, background, product=product, domain=domain, own=own, iri_base=iri_base, now=now,
-        offline=offline,
-    )  # fmt: skip
+def _judge_in_worker(cases: Sequence[Case], terms: _Terms) -> list[Report]:
+    return [_judge(_in_worker[0], case, terms) for case in cases]
+
+
+_STOPPED = {
+    "worker-late": "it took longer than {limit:g} s and was stopped",
+    "worker-died": "it brought its process down",
+    "worker-memory": "it took too much memory",
+}
+"""How a call ends that a rule may be to blame for, by the code of its `WorkerFailed`, and the reason to report."""
+_ALONE = 2.0
+"""Seconds for a rule that is run alone because it may be to blame."""
+_PATIENCE = 3
+"""On so many documents a rule may be stopped; from then on it is always run alone."""
+_MEMORY = 4 << 30
+"""Bytes of address space for one process."""
 
 
 class Validator:
-    """Validates under one rule set in killable processes; any number of threads may call it at the same time."""
+    """Validates under one rule set in killable processes; any number of threads may call it at the same time.
+
+    A rule with a pattern or a query that does not end, or brings its process down, is stopped and reported in
+    `Report.failed`; all other rules are still decided on. A rule that was stopped on three documents is run alone and
+    for at most two seconds from then on, so that others do not wait for it.
+    """
 
     def __init__(self, rules: RuleSet, size: int | None = None) -> None:
         """`size` is the number of processes, by default one per processor and at most four."""
         self.rules = rules
-        files = dict(rules.files)
-        self._pool = Pool(size or min(4, os.cpu_count() or 1), warm_up=functools.partial(_warm_up, files))
+        warm_up = functools.partial(_warm_up, dict(rules.files), rules.engine)
+        self.processes = Pool(size or min(4, os.cpu_count() or 1), warm_up=warm_up, memory=_MEMORY)
+        self._stopped: Counter[str] = Counter()
+        self._lock = threading.Lock()
 
     def start(self) -> None:
         """Start all processes now, so that the first validations do not wait for one."""
-        self._pool.start()
+        self.processes.start()
 
     def validate(
         self,
@@ -591,12 +435,105 @@ class Validator:
         offline: bool = False,
         timeout: float = TIMEOUT,
     ) -> Report:
-        """As the function `validate`. Raises `WorkerFailed` after `timeout` seconds or when the process dies."""
-        args = (document, background, product, domain, own, iri_base, now, offline)
-        return self._pool.call(_validate_in_worker, *args, timeout=timeout)
+        """As the function `validate`. Takes longer than `timeout` seconds only where rules have to be stopped.
+
+        Raises `WorkerFailed` when the process is late or dies and no rule can be singled out for it.
+        """
+        case = Case(document, background, product, domain, own)
+        return self._one(case, _Terms(iri_base, now, offline), timeout)
+
+    def validate_many(
+        self, cases: Sequence[Case], *, iri_base: str, now: datetime, offline: bool = False, timeout: float = TIMEOUT
+    ) -> list[Report]:
+        """A report for each case, in order, from one process; for all processors call it from as many threads.
+
+        `timeout` is for all cases together. Takes longer, and raises, as `validate`; a rule that is always run alone
+        gets `timeout` seconds in all, and is reported as failed on the cases that are left then.
+        """
+        terms = _Terms(iri_base, now, offline)
+        try:
+            return self._judged(cases, terms, timeout)
+        except WorkerFailed as error:
+            if error.code not in _STOPPED:
+                raise
+        reports = []
+        for number, case in enumerate(cases, 1):
+            apart = self._apart()
+            reports.append(self._one(case, terms, min(timeout, TIMEOUT)))
+            if self._apart() != apart:  # who was to blame is known now: the rest need not go one by one
+                rest = cases[number:]
+                return reports + self.validate_many(rest, iri_base=iri_base, now=now, offline=offline, timeout=timeout)
+        return reports
 
     def close(self) -> None:
-        self._pool.close()
+        self.processes.close()
+
+    def _call(self, cases: Sequence[Case], terms: _Terms, timeout: float) -> list[Report]:
+        try:
+            return self.processes.call(_judge_in_worker, cases, terms, timeout=timeout)
+        except WorkerFailed as error:
+            if error.code != "worker-died":
+                raise
+        return self.processes.call(_judge_in_worker, cases, terms, timeout=timeout)  # it may have been ended by chance
+
+    def _apart(self) -> frozenset[str]:
+        """The rules that are always run alone."""
+        with self._lock:
+            return frozenset(rule for rule, times in self._stopped.items() if times >= _PATIENCE)
+
+    def _judged(self, cases: Sequence[Case], terms: _Terms, timeout: float) -> list[Report]:
+        apart = self._apart()
+        reports = self._call(cases, replace(terms, without=apart), timeout)
+        for rule in sorted(apart):
+            reports = self._with(rule, reports, cases, terms, timeout)
+        return reports
+
+    def _one(self, case: Case, terms: _Terms, timeout: float) -> Report:
+        try:
+            return self._judged([case], terms, timeout)[0]
+        except WorkerFailed as error:
+            risky = self.rules.composed(case.domain).risky
+            if error.code not in _STOPPED or risky <= self._apart():
+                raise
+        reports = self._call([case], replace(terms, without=risky), timeout)
+        for rule in sorted(risky):
+            reports = self._with(rule, reports, [case], terms, timeout)
+        return reports[0]
+
+    def _with(
+        self, rule: str, reports: Sequence[Report], cases: Sequence[Case], terms: _Terms, timeout: float
+    ) -> list[Report]:
+        """The reports with what one rule, run alone, has to say."""
+        return [_merged(*pair) for pair in zip(reports, self._alone(rule, cases, terms, timeout), strict=True)]
+
+    def _alone(self, rule: str, cases: Sequence[Case], terms: _Terms, timeout: float) -> list[Report]:
+        limit = _ALONE + (len(cases) - 1) / 50
+        try:
+            return self._call(cases, replace(terms, only=rule), limit)
+        except WorkerFailed as error:
+            if error.code not in _STOPPED:
+                raise
+            reason = _STOPPED[error.code].format(limit=limit)
+        if len(cases) == 1:
+            with self._lock:
+                self._stopped[rule] += 1
+            return [self._failed(rule, reason)]
+        reports: list[Report] = []
+        end = time.monotonic() + timeout
+        for case in cases:
+            if time.monotonic() < end:
+                reports += self._alone(rule, [case], terms, timeout)
+            else:
+                reports.append(self._failed(rule, "it was not run: it had used up its time on other products"))
+        return reports
+
+    def _failed(self, rule: str, reason: str) -> Report:
+        return Report(self.rules.digest, failed=((rule, reason),))
+
+
+def _merged(one: Report, other: Report) -> Report:
+    findings = tuple(sorted({*one.findings, *other.findings}, key=_order))
+    return replace(one, findings=findings, failed=tuple(sorted({*one.failed, *other.failed})))
 
 
 # -- reports as RDF ---------------------------------------------------------------------------------------------------
@@ -608,13 +545,22 @@ _BOOLEAN = NamedNode(_XSD + "boolean")
 def report_graph(report: Report) -> list[Triple]:
     """The report as a W3C `sh:ValidationReport`. `sh:sourceShape` is the rule, severities are the modes'.
 
-    `sh:conforms` is SHACL's: false when there is any result, warnings and advice included.
+    `sh:conforms` is SHACL's: false when there is any result, warnings, advice and waived findings included. A waived
+    finding has `fm:waivedUntil`. Each rule that failed is a `fm:failedRule` of the report, with the rule in
+    `sh:sourceShape` and the reason in `rdfs:comment`; SHACL has no word for it.
     """
     root = BlankNode("report")
     triples = [
         Triple(root, NamedNode(_TYPE), NamedNode(_SH + "ValidationReport")),
         Triple(root, NamedNode(_SH + "conforms"), Literal(str(not report.findings).lower(), datatype=_BOOLEAN)),
     ]
+    for number, (rule, reason) in enumerate(report.failed, 1):
+        failure = BlankNode(f"failure{number}")
+        triples += [
+            Triple(root, NamedNode(FM + "failedRule"), failure),
+            Triple(failure, NamedNode(_SH + "sourceShape"), NamedNode(RULES + rule)),
+            Triple(failure, NamedNode(rdf.PREFIXES["rdfs"] + "comment"), Literal(reason)),
+        ]
     for number, finding in enumerate(report.findings, 1):
         result = BlankNode(f"result{number}")
         triples += [Triple(root, NamedNode(_SH + "result"), result), *_result_triples(result, finding)]
@@ -622,7 +568,7 @@ def report_graph(report: Report) -> list[Triple]:
 
 
 def _result_triples(result: BlankNode, finding: Finding) -> Iterator[Triple]:
-    def say(name: str, value: _Term) -> Triple:
+    def say(name: str, value: Term) -> Triple:
         return Triple(result, NamedNode(_SH + name), value)
 
     yield Triple(result, NamedNode(_TYPE), NamedNode(_SH + "ValidationResult"))
@@ -634,6 +580,9 @@ def _result_triples(result: BlankNode, finding: Finding) -> Iterator[Triple]:
         yield say("resultMessage", Literal(text, language=language or None))
     if finding.value is not None:
         yield say("value", rdf.load(f"<x:x> <x:x> {finding.value} .".encode())[0].object)
+    if finding.waived_until is not None:
+        until = Literal(finding.waived_until.isoformat(), datatype=NamedNode(_XSD + "dateTime"))
+        yield Triple(result, NamedNode(FM + "waivedUntil"), until)
     if finding.path is not None:
         path, triples = _PathReader(finding.path, str(result.value)).read()
         yield say("resultPath", path)
@@ -726,60 +675,56 @@ class ExampleResult:
 
 
 def check_examples(
-    folder: Path, read: Callable[[bytes], Example], *, iri_base: str, now: datetime, rules: RuleSet | None = None
+    rules: RuleSet,
+    examples: Mapping[str, bytes],
+    read: Callable[[bytes], Example],
+    *,
+    iri_base: str,
+    now: datetime,
 ) -> list[ExampleResult]:
-    """Run every `examples/*.ttl` of a rule set folder under core, organisation and its own domain's rules.
+    """Run example files, bytes by their path in the rule set, under core rules and those of their own level.
 
-    `ok-*.ttl` must have no violation and no warning. `bad-<rule>-*.ttl` must break that rule and, advice aside, no
-    other. `<rule>` is the rest of a rule's id in the same level. Each level with rules has an `ok-` file, each rule a
-    `bad-` one; a missing one is a result with a problem. `read` turns bytes into a document (it may refuse).
+    What other levels add is no matter of an example: they may be kept elsewhere. `ok-*.ttl` must have no violation and
+    no warning. `bad-<rule>-*.ttl` must break that rule and, advice aside, no other. `<rule>` is the rest of a rule's id
+    in the same level. `read` turns bytes into a document (it may refuse). Which examples are missing is for the lint to
+    say.
     """
-    rules = rules or RuleSet.load(folder)
     results = []
-    for level in sorted({rule.id.rpartition("/")[0] for rule in rules.rules}):
+    for path, data in sorted(examples.items()):
+        level, _, name = path.partition("/examples/")
         tails = {rule.id.rpartition("/")[2]: rule for rule in rules.rules if rule.id.rpartition("/")[0] == level}
-        domain = level.partition("/")[2] if level.startswith("domains/") else ""
-        shown: set[Rule | None] = set()
-        for path in sorted((folder / level / "examples").glob("*.ttl")):
-            rule = _example_rule(path.name, tails)
-            shown.add(rule)
-            problem, report = "neither ok-... nor bad-<rule>-... of a rule of this level", None
-            if rule is not None or path.name.startswith("ok-"):
-                problem, report = _try_example(path, rule, read, rules, domain, iri_base, now)
-            results.append(ExampleResult(path.relative_to(folder).as_posix(), problem, report))
-        missing = [f"bad-{tail}-..." for tail, rule in tails.items() if rule not in shown]
-        missing += [] if None in shown else ["ok-..."]
-        results += [ExampleResult(f"{level}/examples", f"no {name} file", None) for name in missing]
+        rule = rule_of_example(name, tails)
+        problem, report = "neither ok-... nor bad-<rule>-... of a rule of this level", None
+        if rule is not None or name.startswith("ok-"):
+            problem, report = _try_example(data, tails[rule] if rule else None, read, rules, level, iri_base, now)
+        results.append(ExampleResult(path, problem, report))
     return results
 
 
 def _try_example(
-    path: Path,
+    data: bytes,
     rule: Rule | None,
     read: Callable[[bytes], Example],
     rules: RuleSet,
-    domain: str,
+    level: str,
     iri_base: str,
     now: datetime,
 ) -> tuple[str, Report | None]:
     """What is wrong with an example (empty: nothing), and its report."""
     try:
-        example = read(path.read_bytes())
+        example = read(data)
     except InputError as error:
         return f"not a product document: {error}", None
+    domain = level.partition("/")[2] if level.startswith("domains/") else ""
     report = validate(
         rules, example.nquads, b"", product=example.product, domain=domain, own=example.own, iri_base=iri_base, now=now
     )
+    if report.failed:
+        return "; ".join(f"{name} could not be evaluated: {reason}" for name, reason in report.failed), report
     found = {finding.rule for finding in report.findings}
-    strict = {finding.rule for finding in report.findings if finding.severity is not Severity.INFO}
+    held = ("core/", f"{level}/")
+    strict = {f.rule for f in report.findings if f.severity is not Severity.INFO and f.rule.startswith(held)}
     if rule is not None and rule.id not in found:
         return f"does not break {rule.id}", report
     others = sorted(strict - ({rule.id} if rule else set()))
     return (f"breaks {', '.join(others)}" if others else ""), report
-
-
-def _example_rule(name: str, tails: Mapping[str, Rule]) -> Rule | None:
-    """The rule a `bad-` file is about: the longest id tail its name begins with."""
-    stem = name.removesuffix(".ttl")
-    fits = [tail for tail in tails if stem == f"bad-{tail}" or stem.startswith(f"bad-{tail}-")]
-    return tails[max(fits, key=len)] if fits else None

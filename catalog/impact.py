@@ -54,7 +54,7 @@ class Change:
     `count` products, of which `examples` (keys, in order) are the first. `partial`: the action is allowed before and
     after, and more (or less) of the products is seen by it: columns, fields, or rows; other rows are both more and
     less. Else the action itself comes to be allowed, or ceases to be. For GOVERN the things counted are no products:
-    the rule sets, the policies, the policies of a domain, the bundle.
+    the rule sets, the policies, the policies of a domain, the waivers of a level's rules for a domain, the bundle.
 
     `subjects` is None where all classes are counted together.
     """
@@ -355,6 +355,12 @@ def _governs(
             old, new = ask(current, channel), ask(proposed, channel)
             if old != new:
                 found[new][name] = None
+    about = [(domain, f"{level}/any") for domain in asked.domains for level in ("core", "org/any", f"domains/{domain}")]
+    for channel in channels:
+        sides = (a.on_waivers(subject, Action.GOVERN, about, channel=channel, now=now) for a in (current, proposed))
+        for (domain, rule), was, is_ in zip(about, *sides, strict=True):
+            if was.allowed != is_.allowed:
+                found[is_.allowed][f"waivers of {rule.partition('/')[0]} rules for {domain}"] = None
     return {gains: tuple(names) for gains, names in found.items()}
 
 
@@ -365,7 +371,7 @@ def _governed(
     for domain in ("", *domains):
 
         def may(access: Access, channel: str, domain: str = domain) -> bool:
-            return access.on_policies(subject, Action.GOVERN, domain, channel=channel, now=now).allowed
+            return access.on_files(subject, Action.GOVERN, "policy", domain, channel=channel, now=now).allowed
 
         yield (f"policies of {domain}" if domain else "policies"), may
 

@@ -48,6 +48,7 @@ from sqlalchemy import (
     func,
     insert,
     inspect,
+    literal,
     literal_column,
     select,
     update,
@@ -73,6 +74,7 @@ SEALED = (
 """The fields an entry's hash covers, in order: every column but the hash itself."""
 
 _TEXTS = ("kind", "product", "key", "actor", "media_type", "ruleset", "policy")
+_EMPTY = zlib.compress(b"")
 _CHUNK_ROWS = 200
 _CHUNK_BYTES = 8_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -242,6 +244,18 @@ class Journal:
                     raise _corrupt(after + 1, "", "is missing or was replaced")
                 yield entry
                 after, previous = entry.seq, entry.hash
+
+    def headlines(self, kinds: Collection[EntryKind], *, since: datetime | None = None) -> Iterator[Entry]:
+        """All entries of these kinds (since a moment), in order, without their documents: quick to read, and not
+        checked for damage."""
+        columns = [literal(_EMPTY).label(c.name) if c.name in ("document", "submitted") else c for c in _entries.c]
+        query = select(*columns).where(_entries.c.kind.in_([kind.value for kind in kinds]))
+        if since is not None:
+            query = query.where(_entries.c.at >= (since - _EPOCH) // _MICROSECOND)
+        after = 0
+        while chunk := self._chunk(query.where(_entries.c.seq > after).order_by(_entries.c.seq)):
+            yield from map(_unsealed, chunk)
+            after = chunk[-1]["seq"]
 
     def last(self, kind: EntryKind) -> Entry | None:
         """The newest entry of this kind."""
@@ -439,6 +453,10 @@ def _entry(row: Mapping[str, Any]) -> Entry:
     """The entry a row holds, or `JournalCorrupt`: nothing altered is ever handed out."""
     if _seal(row) != row["hash"]:
         raise _corrupt(row["seq"], row["product"], "was altered: its fields do not match its hash")
+    return _unsealed(row)
+
+
+def _unsealed(row: Mapping[str, Any]) -> Entry:
     draft = Draft(
         kind=EntryKind(row["kind"]),
         product=row["product"],

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import IntEnum, StrEnum
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from fairmesh.catalog.errors import InputError
+
+if TYPE_CHECKING:
+    from fairmesh.catalog.changes import Comparison
+    from fairmesh.catalog.dependents import Dependents
+    from fairmesh.catalog.fair import Assessment
 
 T = TypeVar("T")
 
@@ -166,7 +171,8 @@ class Severity(StrEnum):
 class Finding:
     """One SHACL validation result. `value` is a term in N-Triples syntax; `path` an IRI or a SPARQL path text.
 
-    `messages` are (language tag or "", text); `line`/`column` point into the submitted file, when known.
+    `messages` are (language tag or "", text); `line`/`column` point into the submitted file, when known. A finding
+    with `waived_until` does not gate until then.
     """
 
     rule: str
@@ -179,15 +185,21 @@ class Finding:
     component: str
     line: int | None = None
     column: int | None = None
+    waived_until: datetime | None = None
 
     @property
     def message(self) -> str:
         return next((text for lang, text in self.messages if lang in ("", "en")), self.messages[0][1])
 
+    @property
+    def gates(self) -> bool:
+        """Whether it refuses: a violation that is not waived."""
+        return self.severity is Severity.VIOLATION and self.waived_until is None
+
 
 @dataclass(frozen=True, slots=True)
 class FindingGroup:
-    """All findings of one rule and path: what a person reads."""
+    """All findings of one rule and path: what a person reads. `waived_until` is set when all of them are waived."""
 
     rule: str
     path: str | None
@@ -196,20 +208,25 @@ class FindingGroup:
     count: int
     lines: tuple[int, ...]
     examples: tuple[str, ...]
+    waived_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The outcome of validation under one rule set. `not_checked` names rules that need the mesh (offline only)."""
+    """The outcome of validation under one rule set. `not_checked` names rules that need the mesh (offline only).
+
+    `failed` are rules that could not be evaluated on this document, and why; they refuse nothing.
+    """
 
     ruleset: str
     findings: tuple[Finding, ...] = ()
     not_checked: tuple[str, ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()
 
     @property
     def conforms(self) -> bool:
-        """No finding gates."""
-        return not any(f.severity is Severity.VIOLATION for f in self.findings)
+        """No finding gates: none is a violation that is not waived."""
+        return not any(finding.gates for finding in self.findings)
 
     def count(self, severity: Severity) -> int:
         return sum(f.severity is severity for f in self.findings)
@@ -225,6 +242,7 @@ class Report:
                 rule, path, members[0].severity, members[0].message, len(members),
                 tuple(sorted({f.line for f in members if f.line is not None})),
                 tuple(f.value or f.focus for f in members[:3]),
+                None if any(f.waived_until is None for f in members) else members[0].waived_until,
             )
             for (rule, path), members in found.items()
         ]  # fmt: skip
@@ -291,6 +309,9 @@ class ProductFilter:
     """Words DRAFT, ACTIVE, DEPRECATED, RETIRED."""
     classification: IriFilter | None = None
     term: IriFilter | None = None
+    conforms: bool | None = None
+    fair_at_least: float | None = None
+    """Of 0 to 1. Products the reader may not read, or that are not judged yet, pass neither test."""
     updated_from: datetime | None = None
     updated_until: datetime | None = None
     property: tuple[tuple[str, PropertyTest], ...] = ()
@@ -320,12 +341,15 @@ class FacetField(StrEnum):
     CLASSIFICATION = "CLASSIFICATION"
     TERM = "TERM"
     FORMAT = "FORMAT"
+    CONFORMS = "CONFORMS"
+    FAIR_BAND = "FAIR_BAND"
 
 
 class SearchOrder(StrEnum):
     RELEVANCE = "RELEVANCE"
     LABEL = "LABEL"
     UPDATED = "UPDATED"
+    FAIR_SCORE = "FAIR_SCORE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,6 +477,8 @@ class EntryKind(StrEnum):
     POLICY = "policy"
     REGISTER = "register"
     RETIRE = "retire"
+    WAIVER = "waiver"
+    CONFORMANCE = "conformance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -637,13 +663,21 @@ class ConceptInfo:
 
 @dataclass(frozen=True, slots=True)
 class ShapeInfo:
+    """A rule, as it is on a day. `mode` and `next_mode` are words of `rulefiles.Mode`."""
+
     iri: str
+    id: str
     label: str
     severity: Severity
     targets: tuple[str, ...]
     scope: ShapeScope
     domain: str | None
     version: str
+    mode: str
+    next_mode: str | None
+    next_from: date | None
+    owner: str | None
+    since: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -687,11 +721,15 @@ class WalkStep:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One document to register. `if_revision`: refuse unless this is the current revision (0: must not exist yet)."""
+    """One document to register. `if_revision`: refuse unless this is the current revision (0: must not exist yet).
+
+    `waivers` are ids of waivers it relies on: refuse unless all of them hold for the product. Others apply as well.
+    """
 
     content: bytes
     media_type: str | None = None
     if_revision: int | None = None
+    waivers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -699,7 +737,8 @@ class Outcome:
     """What became, or would become, of one submission.
 
     `error` is None when it was (or would be) registered; then `change` is created, updated or unchanged. `report`,
-    `decision` and `changes` are there as far as the pipeline got.
+    `decision` and `changes` are there as far as the pipeline got; `comparison` with the revision before, and who
+    depends on what breaks, when there was one and the subject may see it; `fair` on a dry run, when it was judged.
     """
 
     key: str | None
@@ -710,3 +749,6 @@ class Outcome:
     decision: Decision | None
     changes: tuple[StatementChange, ...]
     error: Exception | None
+    comparison: Comparison | None = None
+    breaks: Dependents | None = None
+    fair: Assessment | None = None

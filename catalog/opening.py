@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,24 +19,36 @@ from fairmesh.catalog.governance import RuleSet
 from fairmesh.catalog.graph import Graph, OxigraphGraph
 from fairmesh.catalog.journal import Journal
 from fairmesh.catalog.model import Draft, Entry, EntryKind
-from fairmesh.catalog.rulefiles import vocabulary_of
+from fairmesh.catalog.rdf import Triple
+from fairmesh.catalog.rulefiles import FILE, SHIPPED, read_rules, vocabulary_of
+
+log = logging.getLogger("fairmesh")
 
 
-def load_rules(settings: Settings) -> RuleSet:
-    """The rule set the settings name, else the one that ships."""
-    return RuleSet.load(settings.governance) if settings.governance else RuleSet.load()
+def load_rules(settings: Settings) -> tuple[RuleSet, Mapping[str, bytes]]:
+    """The rule set the settings name, else the one that ships, and its examples. Logs what of it is not compiled."""
+    found = read_rules(settings.governance or SHIPPED)
+    rules = RuleSet(found.files, settings.engine)
+    for uncompiled in rules.unsupported:
+        log.warning("%s", uncompiled)
+    return rules, found.examples
 
 
 def project_graph(graph: Graph, entry: Entry) -> None:
     """Bring the graph to where the journal is at this entry."""
     draft = entry.draft
     if draft.kind is EntryKind.RULES:
-        files = {name: text.encode() for name, text in json.loads(draft.document).items()}
-        graph.set_vocabulary(vocabulary_of(files), entry.seq)
+        graph.set_vocabulary(vocabulary_in(entry), entry.seq)
     elif draft.product:
         graph.replace(draft.product, draft.document, entry.seq)
     else:
         graph.advance(entry.seq)
+
+
+def vocabulary_in(entry: Entry) -> list[Triple]:
+    """The vocabulary statements of a journaled rule set."""
+    texts = json.loads(entry.draft.document).items()
+    return vocabulary_of({name: text.encode() for name, text in texts if FILE.fullmatch(name)})
 
 
 def claim(folder: Path) -> IO[str]:

@@ -356,7 +356,7 @@ class Publishing:
 
     def __init__(
         self, policies: Policies, registry: Registry, commit: Callable[[Draft, Callable[[Entry], None]], None],
-        ruleset: str, workers: int, clock: Callable[[], datetime],
+        ruleset: Callable[[], str], workers: int, clock: Callable[[], datetime],
     ) -> None:  # fmt: skip
         self._policies = policies
         self._registry = registry
@@ -422,7 +422,7 @@ class Publishing:
             self._busy.release()
 
     def _may(self, access: Access, subject: Subject, domain: str | None, channel: str) -> Decision:
-        return access.on_policies(subject, Action.GOVERN, domain or "", channel=channel, now=self._clock())
+        return access.on_files(subject, Action.GOVERN, "policy", domain or "", channel=channel, now=self._clock())
 
     def _authorize(self, access: Access, subject: Subject, domain: str | None, channel: str) -> bool:
         """Raise `Forbidden` for who may not publish this; whether it is somebody who may publish anything."""
@@ -482,7 +482,7 @@ class Publishing:
 
     def _put_in_force(self, version: PolicyVersion, old: Access, policies: PolicySet) -> None:
         access = old if version.digest == old.policy_digest else self._policies.open_access(policies)
-        draft = _draft(version, self._ruleset, old.policy_digest)
+        draft = _draft(version, self._ruleset(), old.policy_digest)
         self._commit(draft, lambda entry: self._policies.take(entry, access))
 
 

@@ -11,9 +11,10 @@
     decisions:
       - {who: visitor, does: discover, what: open, answer: allow, because: [clearance-covers], masks: [restricted]}
 
-Subjects and products say what differs from the `usual` ones. A product of `type: policy` stands for the policy files
-of its domain (those of all, when the domain is ""). `masks`, `hides` and `filter` are the obligations of the answer:
-classifications of masked columns, hidden fields, and the row filter; left out, there is none.
+Subjects and products say what differs from the `usual` ones. A product of `type: policy` or `type: ruleset` stands for
+such files of its domain (those of all, when the domain is ""); one of `type: waiver` for waivers, given to products of
+its domain, of the rule whose id is its tag. `masks`, `hides` and `filter` are the obligations of the
+answer: classifications of masked columns, hidden fields, and the row filter; left out, there is none.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ from typing import Any, cast
 
 import yaml
 
-from fairmesh.catalog.access import Access
+from fairmesh.catalog.access import FILES, Access
 from fairmesh.catalog.errors import InputError, ParseError
-from fairmesh.catalog.model import AccessKey, Action, Obligations, Subject
+from fairmesh.catalog.model import AccessKey, Action, Decision, Obligations, Subject
 
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _SUBJECT = ("id", "kind", "roles", "teams", "domains", "clearance", "purpose")
 _PRODUCT = ("type", "domain", "classification", "status", "tags", "owner", "members")
+_KINDS = ("product", *FILES, "waiver")
 _STATED = ("who", "does", "what", "answer", "because")
 _ROW = (*_STATED, "masks", "hides", "filter")
 
@@ -45,21 +47,27 @@ class Row:
     subject: Subject
     action: Action
     product: AccessKey
-    policy_files: bool
-    """The question is about the policy files of the product's domain, not about the product."""
+    kind: str
+    """What the question is about: the product; files of its domain (one of `access.FILES`); or its waivers."""
     allow: bool
     because: tuple[str, ...]
     obligations: Obligations
 
     def failure(self, access: Access) -> str | None:
         """What the policy says instead; None when it says what the row does. Raises `PolicyUnavailable`."""
-        if self.policy_files:
-            found = access.on_policies(self.subject, self.action, self.product.domain, channel="http", now=_NOON)
-        else:
-            found = access.decide(self.subject, self.action, self.product, channel="http", now=_NOON)
+        found = self._ask(access)
         said = (found.allowed, found.reasons, found.obligations)
         expected = (self.allow, self.because, self.obligations)
         return None if said == expected else f"{_words(*said)} instead of {_words(*expected)}"
+
+    def _ask(self, access: Access) -> Decision:
+        who, does, domain = self.subject, self.action, self.product.domain
+        if self.kind in FILES:
+            return access.on_files(who, does, self.kind, domain, channel="http", now=_NOON)
+        if self.kind == "waiver":
+            about = [(domain, next(iter(self.product.tags), ""))]
+            return access.on_waivers(who, does, about, channel="http", now=_NOON)[0]
+        return access.decide(who, does, self.product, channel="http", now=_NOON)
 
 
 def _words(allow: bool, because: Sequence[str], demanded: Obligations) -> str:
@@ -144,11 +152,11 @@ def _row(
     if row["answer"] not in ("allow", "deny"):
         raise _error(f"{name}: the answer {row['answer']!r}", row, "Write allow or deny")
     kind = what.get("type", "product")
-    if kind not in ("product", "policy"):
-        raise _error(f"{name}: a product of type {kind!r}", row, "Write product or policy")
+    if kind not in _KINDS:
+        raise _error(f"{name}: a product of type {kind!r}", row, f"Write {', '.join(_KINDS[:-1])} or {_KINDS[-1]}")
     return Row(
         row.line, f"{row['who']} {row['does']} {row['what']}", _subject(str(row["who"]), who, row, name),
-        cast(Action, row["does"]), _key(what, row, name), kind == "policy", row["answer"] == "allow",
+        cast(Action, row["does"]), _key(what, row, name), kind, row["answer"] == "allow",
         _list(row, "because", row, name),
         Obligations(_list(row, "masks", row, name), _list(row, "hides", row, name), row.get("filter")),
     )  # fmt: skip

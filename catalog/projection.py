@@ -25,6 +25,7 @@ from fairmesh.catalog.document import (
     access_key,
     own_nodes,
     product_of,
+    references,
     tail,
 )
 from fairmesh.catalog.model import (
@@ -68,7 +69,8 @@ class Projection:
 
     `needs` lists what needs more than READ: see `needs_of`; `discover_nodes` the nodes a discovering reader may look
     up; `outside` the own nodes whose IRIs do not lie under the mesh's base: see `outside_needs`; `said` what it says of
-    shared nodes; `listed` the product's domains and owners, by predicate, and all concepts, by class.
+    shared nodes; `listed` the product's domains and owners, by predicate, and all concepts, by class; `need` what takes
+    seeing all of it; `references` the nodes of the mesh it points to and does not own.
     """
 
     product: str
@@ -85,6 +87,8 @@ class Projection:
     lineage_nodes: Mapping[str, int]
     parents: Mapping[str, str]
     tables: tuple[Table, ...]
+    need: int
+    references: frozenset[str]
 
 
 def project(
@@ -207,6 +211,7 @@ class _Projector:
         self.graph = Statements(triples)
         self.access = access_key(self.graph, product, key)
         self.owned = own_nodes(triples, product, iri_base)
+        self.references = references(triples, self.owned, iri_base)
         self.datasets = [dataset for dataset in self.graph.datasets(product) if dataset in self.owned]
         self.needs = needs_of(self.graph, product)
         # a document that lists another one's dataset or column as its own does not make it so
@@ -250,7 +255,16 @@ class _Projector:
             lineage_nodes=lineage_nodes,
             parents=dict.fromkeys(self.datasets, self.product),
             tables=tuple(tables_of(self.graph, self.key, dataset_columns(self.graph, self.product), self.needs)),
+            need=self.whole_need(),
+            references=self.references,
         )
+
+    def whole_need(self) -> int:
+        """What a reader must be granted to see every statement of the document."""
+        need: int = Need.READ
+        for bits in (*self.needs.values(), *(FIELDS.get(said, 0) for said in self.graph.by_subject[self.product])):
+            need |= bits
+        return need
 
     def _lineage(self, nodes: Mapping[str, int]) -> Iterable[LineageStatement]:
         for subject in (self.product, *nodes):

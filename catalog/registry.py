@@ -52,6 +52,8 @@ class Product:
     listed: frozenset[Listed]
     needs: Mapping[str, int]
     tables: tuple[Table, ...]
+    need: int
+    references: frozenset[str]
     detail: Mapping[str, object]
 
 
@@ -94,7 +96,7 @@ class Registry:
             self.key_id(projection.access), old.created_at if old is not None else at, at, by, False,
             projection.discover_nodes, projection.outside,
             tuple(self._interned.setdefault(said, said) for said in projection.said), projection.listed,
-            projection.needs, projection.tables, {},
+            projection.needs, projection.tables, projection.need, projection.references, {},
         )  # fmt: skip
         self._place(product, old)
         return product
@@ -104,7 +106,7 @@ class Registry:
         old = self.by_home[home]
         product = Product(
             old.slot, home, old.iri, old.key, revision, old.version, old.key_id, old.created_at, at, by, True,
-            frozenset(), {}, (), frozenset(), {}, (), detail,
+            frozenset(), {}, (), frozenset(), {}, (), 0, frozenset(), detail,
         )  # fmt: skip
         self._place(product, old)
         return product

@@ -1,22 +1,28 @@
-"""The files of a rule set: what may stand in them, read and linted into rules.
+"""The files of a rule set: where they come from, what may stand in them, and the rules they hold.
 
-A rule set is a folder with `core/`, and where wanted `org/<org>/` and `domains/<domain>/`, each with `shapes.ttl` and
-`vocabulary.ttl`. A rule is one targeted `sh:NodeShape` with `fm:mode`. What cannot be honoured is refused by name.
+A rule set is a folder with `core/`, and where wanted `org/<org>/` and `domains/<domain>/`, each with `shapes.ttl`,
+`vocabulary.ttl` and `examples/*.ttl`. A rule is one targeted `sh:NodeShape` with `fm:mode`. `fairmesh.catalog.rulelint`
+says what is wrong with one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
-from re import _constants as sre  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
+from pathlib import Path
 from typing import Any
 
 from fairmesh.catalog import rdf
-from fairmesh.catalog.computed import PREDICATES, PREFIX, Index
+from fairmesh.catalog.computed import Index
 from fairmesh.catalog.errors import InputError
 from fairmesh.catalog.model import FM, Severity
 from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
@@ -31,6 +37,9 @@ _XSD = rdf.PREFIXES["xsd"]
 _TYPE = _RDF + "type"
 
 _Term = NamedNode | BlankNode | Literal
+
+SHIPPED = Path(__file__).parent.parent / "ontologies"
+"""The rule set that ships."""
 
 
 class Mode(StrEnum):
@@ -54,10 +63,27 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Schedule:
+    """What a rule, or a part of one, does over time: from the UTC day `next_from` on `next_mode` holds, if any."""
+
+    mode: Mode
+    next_mode: Mode | None = None
+    next_from: date | None = None
+
+    def at(self, day: date) -> Mode:
+        """The mode that holds on a day (UTC)."""
+        if self.next_mode is not None and self.next_from is not None and day >= self.next_from:
+            return self.next_mode
+        return self.mode
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One targeted node shape. `targets` are class IRIs; `domain` is a key where scope is DOMAIN, else None.
 
     `messages` are (language tag or "", text) and say the remedy; `line` is where `file` starts to describe the rule.
+    `owner` (`dct:creator`) is who answers for it, None only in sets older than that demand; `since` is `dct:issued`.
+    `mode` is what the schedule begins with.
     """
 
     id: str
@@ -73,9 +99,13 @@ class Rule:
     needs_mesh: bool
     file: str
     line: int | None
+    since: date | None
+    schedule: Schedule
 
     @property
     def message(self) -> str:
+        if not self.messages:
+            return ""
         return next((text for lang, text in self.messages if lang in ("", "en")), self.messages[0][1])
 
 
@@ -103,8 +133,16 @@ def digest_of(files: Mapping[str, bytes]) -> str:
     return digest.hexdigest()
 
 
-def refusal(file: str, what: str, remedy: str, *, line: int | None = None, iri: str | None = None) -> InputError:
-    return InputError(f"{file}: {what}", remedy=remedy, line=line, iri=iri, code="rule-set")
+def refusal(
+    file: str,
+    what: str,
+    remedy: str,
+    *,
+    line: int | None = None,
+    column: int | None = None,
+    iri: str | None = None,
+) -> InputError:
+    return InputError(f"{file}: {what}", remedy=remedy, line=line, column=column, iri=iri, code="rule-set")
 
 
 def vocabulary_of(files: Mapping[str, bytes]) -> list[Triple]:
@@ -129,14 +167,31 @@ def read_levels(files: Mapping[str, bytes]) -> tuple[Level, ...]:
     return tuple(levels)
 
 
+def shapes_graph_of(name: str, data: bytes) -> tuple[Triple, ...]:
+    """The statements of a SHACL file that is no part of a rule set: it may have any base, or none.
+
+    Raises `InputError` (code `rule-set`) for what does not parse.
+    """
+    found = re.search(rb"(?i)(?:^|\s)@?base\s*<([^<>\s]*)>", data)
+    base = found[1].decode("utf-8", "replace") if found and b":" in found[1] else f"{RULES}{_SOMEWHERE}/"
+    return _statements(name, data, base.rpartition("/")[0] + "/")
+
+
+_SOMEWHERE = "unplaced"
+
+
 def _read(name: str, files: Mapping[str, bytes]) -> tuple[Triple, ...]:
-    """The statements of one file, with blank nodes named by file and order, so that files never share one."""
     if name not in files:
         return ()
+    return _statements(name, files[name], f"{RULES}{name.rpartition('/')[0]}/")
+
+
+def _statements(name: str, data: bytes, iri_base: str) -> tuple[Triple, ...]:
+    """The statements of one file, with blank nodes named by file and order, so that files never share one."""
     try:
-        quads = rdf.parse(files[name], rdf.TURTLE, iri_base=RULES + name.rpartition("/")[0] + "/").quads
+        quads = rdf.parse(data, rdf.TURTLE, iri_base=iri_base).quads
     except InputError as error:
-        raise refusal(name, error.message, error.remedy, line=error.line) from None
+        raise refusal(name, error.message, error.remedy, line=error.line, column=error.column) from None
     names: dict[BlankNode, BlankNode] = {}
     prefix = re.sub(r"\W", "_", name.removesuffix(".ttl"))
 
@@ -146,203 +201,81 @@ def _read(name: str, files: Mapping[str, bytes]) -> tuple[Triple, ...]:
     return tuple(Triple(renamed(q.subject), q.predicate, renamed(q.object)) for q in quads)
 
 
-# -- lint -------------------------------------------------------------------------------------------------------------
+# -- rules ------------------------------------------------------------------------------------------------------------
 
-_TARGETS = tuple(_SH + name for name in ("targetClass", "targetNode", "targetSubjectsOf", "targetObjectsOf"))
+TARGETS = tuple(_SH + name for name in ("targetClass", "targetNode", "targetSubjectsOf", "targetObjectsOf"))
 _SHAPE_VALUED = tuple(_SH + name for name in ("property", "node", "not", "qualifiedValueShape"))
 _SHAPE_LISTS = tuple(_SH + name for name in ("and", "or", "xone"))
-_LISTS = frozenset((*_SHAPE_LISTS, _SH + "in", _SH + "languageIn", _SH + "ignoredProperties"))
-_MAX_NESTING = 10
-
-_KNOWN_SH = frozenset(
-    _SH + name
-    for name in (
-        "targetClass", "targetNode", "targetSubjectsOf", "targetObjectsOf", "property", "node", "not", "and", "or",
-        "xone", "qualifiedValueShape", "qualifiedMinCount", "qualifiedMaxCount", "qualifiedValueShapesDisjoint", "path",
-        "inversePath", "alternativePath", "zeroOrMorePath", "oneOrMorePath", "zeroOrOnePath", "class", "datatype",
-        "nodeKind", "minCount", "maxCount", "minExclusive", "minInclusive", "maxExclusive", "maxInclusive", "minLength",
-        "maxLength", "pattern", "flags", "languageIn", "uniqueLang", "equals", "disjoint", "lessThan",
-        "lessThanOrEquals",
-        "closed", "ignoredProperties", "hasValue", "in", "message", "name", "description", "order", "group",
-        "defaultValue", "NodeShape", "PropertyShape", "PropertyGroup", "IRI", "BlankNode", "Literal", "BlankNodeOrIRI",
-        "BlankNodeOrLiteral", "IRIOrLiteral",
-    )
-)  # fmt: skip
-_KNOWN_FM = frozenset(FM + name for name in ("mode", "needsMesh"))
-_FLAGS = frozenset(_SH + name for name in ("uniqueLang", "closed", "qualifiedValueShapesDisjoint"))
-_ON, _OFF = (Literal(word, datatype=NamedNode(_XSD + "boolean")) for word in ("true", "false"))
-_REMEDIES = {
-    _SH + "severity": "Remove it: fm:mode decides the severity",
-    _SH + "deactivated": "Remove the rule, or set its mode to fm:advise",
-    rdf.PREFIXES["owl"] + "imports": "Write the terms into vocabulary.ttl: nothing is ever fetched",
-}
+_ON = Literal("true", datatype=NamedNode(_XSD + "boolean"))
+_DATE = NamedNode(_XSD + "date")
 
 
-def lint(levels: Sequence[Level], files: Mapping[str, bytes]) -> list[Rule]:
-    """The rules of all levels, after checking that every shape says only what can be honoured.
+def rules_of(level: Level, files: Mapping[str, bytes]) -> list[Rule]:
+    """The rules of one level in the order of their ids: its targeted shapes that have an IRI and a known mode.
 
-    Raises `InputError` (code `rule-set`) with file, line where known, and remedy.
+    What a set must have beyond that is for the lint to say.
     """
-    rules: list[Rule] = []
-    for number, level in enumerate(levels):
-        above = [other for other in levels[:number] if other.domain is None]
-        rules += _Linter(level, above, files).rules()
-    return rules
+    index = Index(level.shapes)
+    file = f"{level.name}/shapes.ttl"
+    text = files.get(file, b"").decode("utf-8", "replace")
+    targeted = [s for s, facts in index.subjects.items() if any(target in facts for target in TARGETS)]
+    found = (_rule(level, index, shape, file, text) for shape in sorted(targeted, key=str))
+    return [rule for rule in found if rule is not None]
 
 
-class _Linter:
-    """Checks one level's shapes against what rule sets may say, and yields its rules."""
+def _rule(level: Level, index: Index, shape: _Term, file: str, text: str) -> Rule | None:
+    iri, schedule = rdf.iri_of(shape), schedule_of(index, shape)
+    if iri is None or schedule is None:
+        return None
+    return Rule(
+        id=iri.removeprefix(RULES),
+        iri=iri,
+        label=_text(index, shape, _RDFS + "label", _SH + "name"),
+        comment=_text(index, shape, _RDFS + "comment", _SH + "description"),
+        messages=messages_of(index, shape),
+        mode=schedule.mode,
+        owner=_text(index, shape, rdf.PREFIXES["dct"] + "creator") or None,
+        scope=level.scope,
+        domain=level.domain,
+        targets=tuple(sorted(str(rdf.iri_of(t)) for t in index.objects(shape, _SH + "targetClass"))),
+        needs_mesh=_ON in index.objects(shape, FM + "needsMesh"),
+        file=file,
+        line=_line_of(text, iri),
+        since=date_of(index, shape, rdf.PREFIXES["dct"] + "issued"),
+        schedule=schedule,
+    )
 
-    def __init__(self, level: Level, above: Sequence[Level], files: Mapping[str, bytes]) -> None:
-        self.level = level
-        self.file = f"{level.name}/shapes.ttl"
-        self.text = files.get(self.file, b"").decode()
-        self.index = Index(level.shapes)
-        self.above = Index(triple for other in above for triple in other.shapes)
 
-    def rules(self) -> Iterator[Rule]:
-        self._check_terms()
-        targeted = [s for s, facts in self.index.subjects.items() if any(target in facts for target in _TARGETS)]
-        used: set[_Term] = set()
-        for shape in sorted(targeted, key=str):
-            rule = self._rule(shape)
-            self._walk(shape, (), used, emits=True)
-            yield rule
-        for shape, facts in self.index.subjects.items():
-            if NamedNode(_SH + "NodeShape") in facts.get(_TYPE, ()) and shape not in used:
-                raise self.refusal(shape, "no rule uses this shape", "Give it sh:targetClass and fm:mode, or remove it")
-            if FM + "mode" in facts and shape not in used:
-                raise self.refusal(
-                    shape, "fm:mode on something that is no rule", "Give it sh:targetClass, or remove it"
-                )
+def schedule_of(index: Index, shape: _Term) -> Schedule | None:
+    """The schedule that a rule, or a part of one, states; None when it states no mode, or none that is known."""
+    mode, following = (_mode(index, shape, name) for name in ("mode", "nextMode"))
+    return None if mode is None else Schedule(mode, following, date_of(index, shape, FM + "nextModeFrom"))
 
-    def refusal(self, at: object, what: str, remedy: str) -> InputError:
-        iri = rdf.iri_of(at)
-        name = "" if iri is None else f" {rdf.compact(iri) or f'<{iri}>'}"
-        line = None if iri is None else _line_of(self.text, iri)
-        return refusal(self.file, f"{what}{name}", remedy, line=line, iri=iri)
 
-    def _check_terms(self) -> None:
-        for triple in self.level.vocabulary:
-            self._check_term(triple.predicate)
-            self._check_term(triple.object)
-        for triple in self.level.shapes:
-            predicate, value = triple.predicate.value, triple.object
-            self._check_term(triple.predicate)
-            self._check_term(value)
-            if predicate.startswith(FM) and predicate not in _KNOWN_FM:
-                raise self.refusal(
-                    triple.predicate, "an unknown term on a shape:", "Known are fm:mode and fm:needsMesh"
-                )
-            iri = rdf.iri_of(value) or ""
-            if iri.startswith(PREFIX) and iri not in PREDICATES:
-                known = ", ".join("fm:" + name.removeprefix(FM) for name in sorted(PREDICATES))
-                raise self.refusal(value, "a computed term the engine does not know:", f"Known are {known}")
-            if predicate in _FLAGS and value not in (_ON, _OFF):
-                raise self.refusal(None, f"{rdf.compact(predicate)} is neither true nor false", "Write true or false")
-            if predicate in _LISTS and not self._is_list(value):
-                raise self.refusal(None, f"{rdf.compact(predicate)} has no well-formed list", "Write ( one two ... )")
-            if predicate == _SH + "pattern":
-                self._check_pattern(triple)
+def _mode(index: Index, shape: _Term, name: str) -> Mode | None:
+    words = [(rdf.iri_of(term) or "").removeprefix(FM) for term in index.objects(shape, FM + name)]
+    return next((Mode(word) for word in words if word in list(Mode)), None)
 
-    def _is_list(self, head: Any) -> bool:
-        seen = set()
-        while head != NamedNode(_RDF + "nil"):
-            first, rest = self.index.objects(head, _RDF + "first"), self.index.objects(head, _RDF + "rest")
-            if head in seen or len(first) != 1 or len(rest) != 1:
-                return False
-            seen.add(head)
-            head = rest[0]
-        return True
 
-    def _check_term(self, term: object) -> None:
-        iri = rdf.iri_of(term) or ""
-        if iri in _REMEDIES or (iri.startswith(_SH) and iri not in _KNOWN_SH):
-            remedy = _REMEDIES.get(iri, "Use SHACL Core; SPARQL, JavaScript and custom components are not supported")
-            raise self.refusal(term, "a term that rule sets may not use:", remedy)
+def date_of(index: Index, shape: _Term, predicate: str) -> date | None:
+    """The `xsd:date` without a time zone that a shape states, if it does."""
+    for term in index.objects(shape, predicate):
+        if isinstance(term, Literal) and term.datatype == _DATE and re.fullmatch(r"\d{4}-\d\d-\d\d", term.value):
+            try:
+                return date.fromisoformat(term.value)
+            except ValueError:
+                continue
+    return None
 
-    def _check_pattern(self, triple: Triple) -> None:
-        text = triple.object.value if isinstance(triple.object, Literal) else ""
-        flags = self.index.objects(triple.subject, _SH + "flags") if not isinstance(triple.subject, Triple) else ()
-        wrong = check_pattern(text, ignore_case=any(isinstance(f, Literal) and "i" in f.value for f in flags))
-        if wrong is not None:
-            line = next((n for n, found in enumerate(self.text.splitlines(), 1) if _quoted(text) in found), None)
-            raise refusal(self.file, f"the pattern {text!r} {wrong[0]}", wrong[1], line=line)
 
-    def _one(self, shape: _Term, predicate: str, name: str, remedy: str) -> _Term:
-        values = set(self.index.objects(shape, predicate))
-        if len(values) != 1:
-            raise self.refusal(shape, f"{'no' if not values else 'more than one'} {name} on the rule", remedy)
-        return values.pop()
-
-    def _rule(self, shape: _Term) -> Rule:
-        prefix = f"{RULES}{self.level.name}/"
-        iri = rdf.iri_of(shape)
-        if iri is None or not iri.startswith(prefix) or iri == prefix:
-            raise self.refusal(shape, "a rule outside its level's namespace", f"Name it <{prefix}...>")
-        if shape in self.above.subjects:
-            raise self.refusal(shape, "a rule of a higher level is described again", "A lower level only adds rules")
-        if NamedNode(_SH + "NodeShape") not in self.index.objects(shape, _TYPE):
-            raise self.refusal(
-                shape, "a target on something that is no sh:NodeShape", "Put the target on a sh:NodeShape"
-            )
-        modes = ", ".join(f"fm:{mode}" for mode in Mode)
-        mode = self._mode(self._one(shape, FM + "mode", "fm:mode", f"State one of {modes}"))
-        if not self.index.objects(shape, _SH + "message"):
-            raise self.refusal(shape, "no sh:message on the rule", "Say what to do to meet it")
-        texts, messages = self._texts, messages_of(self.index, shape)
-        return Rule(
-            id=iri.removeprefix(RULES),
-            iri=iri,
-            label=texts(shape, _RDFS + "label", _SH + "name"),
-            comment=texts(shape, _RDFS + "comment", _SH + "description"),
-            messages=messages,
-            mode=mode,
-            owner=texts(shape, rdf.PREFIXES["dct"] + "creator") or None,
-            scope=self.level.scope,
-            domain=self.level.domain,
-            targets=tuple(sorted(str(rdf.iri_of(t)) for t in self.index.objects(shape, _SH + "targetClass"))),
-            needs_mesh=_ON in self.index.objects(shape, FM + "needsMesh"),
-            file=self.file,
-            line=_line_of(self.text, iri),
-        )
-
-    def _mode(self, term: _Term) -> Mode:
-        word = (rdf.iri_of(term) or "").removeprefix(FM)
-        if word not in list(Mode):
-            raise self.refusal(term, "an unknown mode", f"Use one of {', '.join(f'fm:{mode}' for mode in Mode)}")
-        return Mode(word)
-
-    def _texts(self, shape: _Term, *predicates: str) -> str:
-        values = [v for p in predicates for v in self.index.objects(shape, p)]
-        values.sort(key=lambda v: (getattr(v, "language", None) not in (None, "en"), str(v)))
-        return getattr(values[0], "value", "") if values else ""
-
-    def _walk(self, shape: _Term, above: tuple[_Term, ...], used: set[_Term], *, emits: bool) -> None:
-        """Visit what a rule's shape refers to: all there, no circle, modes only where results come from."""
-        if shape in above:
-            raise self.refusal(shape, "a shape that refers to itself", "Remove the circle")
-        if len(above) > _MAX_NESTING:
-            raise self.refusal(above[0], f"shapes nested more than {_MAX_NESTING} deep", "Split the rule")
-        index = self.index if shape in self.index.subjects else self.above
-        if shape not in index.subjects:
-            raise self.refusal(
-                above[-1], f"a reference to {shape}, which nothing describes", "Describe it, or remove it"
-            )
-        used.add(shape)
-        modes = index.objects(shape, FM + "mode")
-        if above and modes:
-            if not emits and not any(target in index.subjects[shape] for target in _TARGETS):
-                raise self.refusal(
-                    above[0], "fm:mode on a shape inside sh:node, sh:not, sh:and, sh:or or sh:xone of",
-                    "Put it on the property shape that reports, or on the rule",
-                )  # fmt: skip
-            self._mode(modes[0])
-        for name, inner in references(index, shape):
-            self._walk(inner, (*above, shape), used, emits=emits and name == _SH + "property")
+def _text(index: Index, shape: _Term, *predicates: str) -> str:
+    values = [v for p in predicates for v in index.objects(shape, p)]
+    values.sort(key=lambda v: (getattr(v, "language", None) not in (None, "en"), str(v)))
+    return getattr(values[0], "value", "") if values else ""
 
 
 def references(index: Index, shape: _Term) -> Iterator[tuple[str, _Term]]:
+    """The shapes that a shape refers to, each with the predicate that does."""
     for name in _SHAPE_VALUED:
         yield from ((name, inner) for inner in index.objects(shape, name))
     for name in _SHAPE_LISTS:
@@ -353,10 +286,6 @@ def references(index: Index, shape: _Term) -> Iterator[tuple[str, _Term]]:
 def messages_of(index: Index, shape: _Term) -> tuple[tuple[str, str], ...]:
     found = index.objects(shape, _SH + "message")
     return tuple(sorted((m.language or "", m.value) for m in found if isinstance(m, Literal)))
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _line_of(text: str, iri: str) -> int | None:
@@ -372,86 +301,308 @@ def _line_of(text: str, iri: str) -> int | None:
     return None if found is None else text.count("\n", 0, found.end()) + 1
 
 
-# -- patterns ---------------------------------------------------------------------------------------------------------
+# -- folders and bundles ----------------------------------------------------------------------------------------------
+
+EXAMPLE = re.compile(r"(?P<level>core|org/[^/]+|domains/[^/]+)/examples/(?P<name>[^/]+\.ttl)")
+MAX_FILES = 5_000
+MAX_BYTES = 32 << 20
+"""Limits of a rule set: Turtle files, and bytes of all of them; of a bundle, unpacked, all files count."""
+
+_LEVELS = ("core/", "org/", "domains/")
 
 
-def check_pattern(text: str, *, ignore_case: bool = False) -> tuple[str, str] | None:
-    """What is wrong with a pattern and the remedy, or None: no regular expression, or `(a+)+`, which can take for ever.
+@dataclass(frozen=True, slots=True)
+class RuleFiles:
+    """A rule set as files. `files` and `examples` map paths such as `core/shapes.ttl` and `core/examples/ok-x.ttl` to
+    bytes. `place` is the folder they lie in, or the bundle. A set without `core/` is completed with the core that
+    ships, without its examples; `core` is whether it has one of its own."""
 
-    A repetition inside an unbounded repetition is fine when each round starts or ends with a character that the
-    inner one cannot match, as in `[a-z]+(\\.[a-z]+)*`. Slow patterns of other kinds are not recognised.
+    place: str
+    files: Mapping[str, bytes]
+    examples: Mapping[str, bytes]
+    core: bool
+
+    def shown(self, name: str) -> str:
+        """How a file of the set is called where it lies."""
+        borrowed = not self.core and name.startswith("core/")
+        return f"{SHIPPED if borrowed else self.place}/{name}"
+
+
+def read_rules(place: Path = SHIPPED) -> RuleFiles:
+    """Read a rule set: a folder, or a bundle as `git archive` makes it (.tar, .tar.gz or .zip).
+
+    The levels lie at its top, or in `ontologies/` there; a bundle may have one folder around it all. Raises
+    `InputError` (code `rule-set`), naming file and remedy.
     """
+    if place.is_dir():
+        root, found = _in_folder(place)
+    elif place.is_file():
+        root, found = _in_bundle(place)
+    else:
+        raise refusal(
+            str(place), "is neither a folder nor a bundle", "Name the folder that holds core/, org/ or domains/"
+        )
+    files, examples = _sorted_out(found)
+    core = any(name.startswith("core/") for name in files)
+    if not files:
+        raise refusal(str(place), "holds no rule set", "Name the folder that holds core/, org/ or domains/")
+    if not core:
+        shipped, _ = _sorted_out(_in_folder(SHIPPED)[1])
+        files |= {name: data for name, data in shipped.items() if name.startswith("core/")}
+    return RuleFiles(root, dict(sorted(files.items())), dict(sorted(examples.items())), core)
+
+
+def _sorted_out(found: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Files and examples. Raises `InputError` for a Turtle file that is neither."""
+    files, examples = {}, {}
+    for name, data in found.items():
+        if EXAMPLE.fullmatch(name):
+            examples[name] = data
+        elif FILE.fullmatch(name):
+            files[name] = data
+        else:
+            raise refusal(
+                name, "is not a file of a rule set",
+                "Rules go to shapes.ttl, terms to vocabulary.ttl, examples to examples/ in core/, org/<org>/ or"
+                " domains/<domain>/",
+            )  # fmt: skip
+    return files, examples
+
+
+def _in_folder(folder: Path) -> tuple[str, dict[str, bytes]]:
+    """The folder that the levels lie in, and its Turtle files by their path there; hidden ones are left out."""
+    top = {f"{path.name}/" for path in folder.iterdir() if path.is_dir()}
+    if top.isdisjoint(_LEVELS) and "ontologies/" in top:
+        folder = folder / "ontologies"
+    found: dict[str, bytes] = {}
+    size = 0
+    for path in sorted(folder.rglob("*.ttl")):
+        name = path.relative_to(folder).as_posix()
+        if any(part.startswith(".") for part in name.split("/")):
+            continue
+        try:
+            size += path.stat().st_size
+            _check_size(str(folder), len(found) + 1, size)
+            found[name] = path.read_bytes()
+        except OSError as error:
+            raise refusal(str(path), f"cannot be read: {error.strerror}", "Make it a readable file") from error
+    return str(folder), found
+
+
+def _check_size(place: str, count: int, size: int) -> None:
+    if count > MAX_FILES or size > MAX_BYTES:
+        raise refusal(
+            place, "is larger than a rule set may be", f"Keep it to {MAX_FILES} files and {MAX_BYTES >> 20} MB"
+        )
+
+
+def _in_bundle(place: Path) -> tuple[str, dict[str, bytes]]:
+    """As `_in_folder`, of a bundle. Nothing is written to disk."""
     try:
-        parsed = parser.parse(text)
-    except (re.error, RecursionError, OverflowError) as error:
-        return f"is not a regular expression: {error}", "Correct it"
-    if not _ambiguous(parsed, ignore_case):
-        return None
-    return (
-        "repeats a repetition, which can take for ever on some texts",
-        "Let each repetition start or end with a character that the one inside cannot match",
-    )
+        if place.stat().st_size > MAX_BYTES:
+            _check_size(str(place), 0, MAX_BYTES + 1)
+        data = place.read_bytes()
+        members = _zipped(str(place), data) if data.startswith(b"PK") else _tarred(str(place), data)
+    except (OSError, tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError,
+            RuntimeError) as error:  # fmt: skip
+        raise refusal(
+            str(place), f"is no bundle that can be read: {error}", "Make one with `git archive` (.tar, .tar.gz, .zip)"
+        ) from None
+    root = _root(members)
+    found = {name.removeprefix(root): body for name, body in members.items() if name.startswith(root)}
+    return f"{place}/{root}".rstrip("/"), found
 
 
-def _ambiguous(pattern: Any, ignore_case: bool) -> bool:
-    for operator, argument in pattern:
-        if operator in (sre.MAX_REPEAT, sre.MIN_REPEAT) and argument[1] > 1:
-            inner = list(_repeated(argument[2]))
-            if inner and not _delimited(argument[2], inner, ignore_case):
-                return True
-        if any(_ambiguous(part, ignore_case) for part in _parts(argument)):
-            return True
-    return False
+def _root(members: Mapping[str, bytes]) -> str:
+    """The folder of a bundle that the levels lie in: its top, the one folder around it all, or `ontologies/` there."""
+    tops = {name.partition("/")[0] + "/" for name in members}
+    around = next(iter(tops)) if len(tops) == 1 and tops.isdisjoint((*_LEVELS, "ontologies/")) else ""
+    inner = {name.removeprefix(around).partition("/")[0] + "/" for name in members}
+    return around + ("ontologies/" if inner.isdisjoint(_LEVELS) and "ontologies/" in inner else "")
 
 
-def _parts(argument: Any) -> Iterator[Any]:
-    """The sub-patterns of a parsed element, however deep they lie in its arguments."""
-    if isinstance(argument, parser.SubPattern):
-        yield argument
-    elif isinstance(argument, (list, tuple)):
-        for part in argument:
-            yield from _parts(part)
+def _tarred(place: str, data: bytes) -> dict[str, bytes]:
+    if data.startswith(b"\x1f\x8b"):
+        unpacker = zlib.decompressobj(wbits=31)
+        data = unpacker.decompress(data, MAX_BYTES + 1)
+        _check_size(place, 0, len(data))
+    found: dict[str, bytes] = {}
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+        for count, member in enumerate(archive, 1):
+            _check_size(place, count, 0)
+            _check_member(place, member.name, plain=member.isfile() or member.isdir())
+            if member.isfile() and member.name.endswith(".ttl") and (body := archive.extractfile(member)):
+                found[member.name] = body.read()
+    return found
 
 
-def _repeated(pattern: Any) -> Iterator[Any]:
-    """The elements under unbounded repetitions inside `pattern`."""
-    for operator, argument in pattern:
-        if operator in (sre.MAX_REPEAT, sre.MIN_REPEAT) and argument[1] is sre.MAXREPEAT:
-            yield from argument[2]
-        for part in _parts(argument):
-            yield from _repeated(part)
+def _zipped(place: str, data: bytes) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        size = 0
+        for count, member in enumerate(archive.infolist(), 1):
+            size += member.file_size  # what unpacks to more than it says is refused by its checksum
+            _check_size(place, count, size)
+            kind = stat.S_IFMT(member.external_attr >> 16)
+            _check_member(place, member.filename, plain=kind in (0, stat.S_IFREG, stat.S_IFDIR))
+            if member.filename.endswith(".ttl"):
+                found[member.filename] = archive.read(member)
+    return found
 
 
-def _delimited(pattern: Any, inner: Sequence[Any], ignore_case: bool) -> bool:
-    items = list(pattern)
-    while len(items) == 1 and items[0][0] is sre.SUBPATTERN:
-        items = list(items[0][1][3])
-    return any(
-        operator is sre.LITERAL and not (ignore_case and chr(argument).isalpha())
-        and not any(_may_match(element, chr(argument)) for element in inner)
-        for operator, argument in (items[0], items[-1])
-    )  # fmt: skip
+def _check_member(place: str, name: str, *, plain: bool) -> None:
+    if not plain:
+        raise refusal(place, f"holds {name}, which is a link or a device", "Put the file itself into the bundle")
+    if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or "\0" in name:
+        raise refusal(place, f"holds {name!r}, which leads out of it", "Make the bundle with `git archive`")
 
 
-def _may_match(element: tuple[Any, Any], char: str) -> bool:
-    """Whether a parsed single-character element matches `char`; anything else counts as yes."""
-    operator, argument = element
-    if operator is sre.LITERAL:
-        return bool(argument == ord(char))
-    if operator is sre.NOT_LITERAL:
-        return bool(argument != ord(char))
-    if operator is not sre.IN:
-        return True
-    hit = any(
-        argument_ == ord(char) if kind is sre.LITERAL
-        else argument_[0] <= ord(char) <= argument_[1] if kind is sre.RANGE
-        else kind is sre.CATEGORY and _in_category(argument_, char)
-        for kind, argument_ in argument
-    )  # fmt: skip
-    return hit is not (argument[0][0] is sre.NEGATE)
+# -- places -----------------------------------------------------------------------------------------------------------
+
+_TOKEN = re.compile(
+    r"#[^\r\n]*+"
+    r'|(?P<text>"""(?:[^"\\]|\\.|"(?!""))*+"""|\'\'\'(?:[^\'\\]|\\.|\'(?!\'\'))*+\'\'\'|"(?:[^"\\\r\n]|\\.)*+"'
+    r"|'(?:[^'\\\r\n]|\\.)*+')"
+    r"|(?P<suffix>@[A-Za-z][A-Za-z0-9-]*+|\^\^)"
+    r"|(?P<iri><[^<>\"{}|^`\s]*+>)|(?P<mark>[\[\](),;])"
+    r"|(?P<name>(?!\.[^0-9])(?:\\.|[^\s\[\](){},;.\"'<>^@#\\]|\.(?=[^\s\[\](){},;\"'<>^@#]))++)|(?P<dot>\.)",
+    re.DOTALL,
+)
 
 
-def _in_category(category: Any, char: str) -> bool:
-    name = str(category).rpartition("_")[2]
-    letter = {"DIGIT": "d", "SPACE": "s", "WORD": "w"}.get(name)
-    return letter is None or bool(re.match("\\" + (letter.upper() if "NOT" in str(category) else letter), char))
+_LIST_WORDS = frozenset(form for name in ("first", "rest") for form in (f"rdf:{name}", f"<{_RDF}{name}>"))
+
+
+class Places:
+    """Line and column, both from 1, of every statement in a Turtle file, in the order that a parser reads them.
+
+    `statements` are what the parser made of `data`. Where the two do not fit together, nothing is placed.
+    """
+
+    def __init__(self, data: bytes, statements: tuple[Triple, ...]) -> None:
+        self._text = data.decode("utf-8", "replace").removeprefix("\ufeff")
+        self._at: dict[Triple, int] = {}
+        self._subjects: dict[object, int] = {}
+        scan = _Scan(self._text)
+        read: dict[bool, list[tuple[int, int]]] = {True: [], False: []}
+        for inside, subject, value in scan.found:
+            read[inside].append((subject, value))
+        first = _RDF + "first"
+        for inside in (True, False):
+            ours = [t for t in statements if (t.predicate.value in (first, _RDF + "rest")) is inside]
+            if len(ours) == len(read[inside]):
+                for triple, (subject, value) in zip(ours, read[inside], strict=True):
+                    self._at.setdefault(triple, value)
+                    self._subjects.setdefault(triple.subject, subject)
+
+    def find(self, subject: object, statement: Triple | None = None) -> tuple[int, int] | None:
+        """The place of a statement's object, else where its subject begins, else None."""
+        at = self._at.get(statement) if statement is not None else None
+        at = self._subjects.get(subject) if at is None else at
+        if at is None:
+            return None
+        return self._text.count("\n", 0, at) + 1, at - self._text.rfind("\n", 0, at)
+
+
+class _Scan:
+    """Walks Turtle text that has been parsed before. `found` lists (is it rdf:first or rdf:rest, where the subject
+    begins, where the object begins) in the order in which the parser gives statements out: that of a text without a
+    suffix before a closing bracket comes after what the bracket gives."""
+
+    def __init__(self, text: str) -> None:
+        self.found: list[tuple[bool, int, int]] = []
+        self._tokens = [(m.group(), m.start()) for m in _TOKEN.finditer(text) if m.lastgroup is not None]
+        self._next = 0
+        self._late: tuple[bool, int, int] | None = None
+        while self._next < len(self._tokens):
+            self._statement()
+
+    def _peek(self) -> str:
+        return self._tokens[self._next][0] if self._next < len(self._tokens) else ""
+
+    def _take(self) -> int:
+        """The place of the next token, which is passed."""
+        self._next += 1
+        return self._tokens[min(self._next, len(self._tokens)) - 1][1]
+
+    def _statement(self) -> None:
+        word = self._peek().lower().removeprefix("@")
+        if word in ("prefix", "base"):
+            while self._peek() and not self._peek().startswith("<"):
+                self._take()
+            self._take()
+        elif word != ".":
+            subject = self._subject()
+            if self._peek() != ".":
+                self._properties(subject)
+        if self._peek() == ".":
+            self._take()
+
+    def _emit(self, inside: bool, subject: int, value: int) -> None:
+        self.found.append((inside, subject, value))
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._late is not None:
+            self.found.append(self._late)
+            self._late = None
+
+    def _subject(self) -> int:
+        opening, at = self._peek(), self._take()
+        if opening == "[":
+            self._properties(at)
+            self._take()
+            self._flush()
+        elif opening == "(":
+            self._members(at)
+        return at
+
+    def _properties(self, subject: int) -> None:
+        """A list of predicates and objects, up to what ends it."""
+        while self._peek() not in ("]", ".", ")", ""):
+            if self._peek() == ";":
+                self._take()
+                continue
+            inside = self._peek() in _LIST_WORDS
+            self._take()
+            self._object(subject, inside=inside)
+            while self._peek() == ",":
+                self._take()
+                self._object(subject, inside=inside)
+
+    def _object(self, subject: int, *, inside: bool) -> None:
+        opening, at = self._peek(), self._take()
+        if opening == "(":
+            simple = self._peek()[:1] not in ("[", "(", ")", "'", '"')
+            if not simple:
+                self._emit(inside, subject, at)
+            self._members(at, (inside, subject, at) if simple else None)
+            return
+        if opening == "[":
+            self._properties(at)
+            self._take()
+        elif self._peek() == "^^":
+            self._take()
+            self._take()
+        elif self._peek().startswith("@"):
+            self._take()
+        elif opening[:1] in ("'", '"') and self._peek() in ("]", ")"):
+            self._late = (inside, subject, at)
+            return
+        self._emit(inside, subject, at)
+
+    def _members(self, cell: int, leading: tuple[bool, int, int] | None = None) -> None:
+        """The rest of a list that begins at `cell`; each of its cells begins at its member. `leading` is what leads to
+        the list and is given out after its first member."""
+        if self._peek() == ")":
+            self._take()
+            return
+        while self._peek() not in (")", ""):
+            self._object(cell, inside=True)
+            if leading is not None:
+                self._emit(*leading)
+                leading = None
+            following = self._tokens[min(self._next, len(self._tokens) - 1)][1]
+            self._emit(True, cell, following)
+            cell = following
+        self._take()

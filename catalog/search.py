@@ -317,6 +317,15 @@ class _Population:
             np.maximum.at(result, of[of >= 0], segment.documents["updated"][of >= 0])
         return result
 
+    def best(self, ranks: Array) -> Array:
+        """The greatest of the ranks of each member's slots; -1 for none."""
+        result = np.full(self.size, -1.0)
+        known = np.append(np.nan_to_num(ranks, nan=-1.0), -1.0)
+        for segment, of in zip(self._segments, self._of_document, strict=True):
+            slots = np.minimum(segment.documents["slot"][of >= 0], len(ranks))
+            np.maximum.at(result, of[of >= 0], known[slots])
+        return result
+
 
 # -- queries --------------------------------------------------------------------------------------------------------
 
@@ -332,6 +341,7 @@ class SearchQuery:
     order: RELEVANCE (best first; all equal where text is None), LABEL (case and accents folded), UPDATED (newest
         first). Ties break by IRI.
     langs: language tags of the reader; stems of other languages count less.
+    ranks: for the order FAIR_SCORE, a number per slot, not a number for none; best first, those without last.
     first: 0 to 200 hits; after: the cursor of the hit before the first one.
     """
 
@@ -340,6 +350,7 @@ class SearchQuery:
     slots: Bools | None = None
     order: SearchOrder = SearchOrder.RELEVANCE
     langs: tuple[str, ...] = ()
+    ranks: Array | None = None
     first: int = 20
     after: Cursor | None = None
 
@@ -398,6 +409,10 @@ class SearchResult:
         if size < 0:
             raise InputError("facet size is negative", remedy="Ask for 0 or more buckets.")
         return tuple(self._facet(field, size) for field in fields)
+
+    def count(self, slots: Bools) -> int:
+        """How many of all that was found are described in one of these slots."""
+        return int(np.count_nonzero(self._population.allowed(slots)[self._found]))
 
     def suggestions(self) -> tuple[str, ...]:
         """Words the reader may have meant, at most 5: nearest first, then the more frequent, then by alphabet.
@@ -505,7 +520,7 @@ class Index:
         found, scores = self._found(query, population, clauses)
         kept = self._allowed(query, population)[found]
         found, scores = found[kept], scores[kept]
-        keys = self._sort_keys(query.order, population, found, scores)
+        keys = self._sort_keys(query, population, found, scores)
         page, has_next = self._page(query, population, found, keys)
         finder = self._finder(clauses)
         return SearchResult(
@@ -669,11 +684,13 @@ class Index:
     def _allowed(self, query: SearchQuery, population: _Population) -> Bools:
         return np.ones(population.size, np.bool_) if query.slots is None else population.allowed(query.slots)
 
-    def _sort_keys(self, order: SearchOrder, population: _Population, found: Array, scores: Array) -> Array:
+    def _sort_keys(self, query: SearchQuery, population: _Population, found: Array, scores: Array) -> Array:
         """What the found sort by, ascending; ties are left in the order of IRIs."""
-        if order is SearchOrder.LABEL:
+        if query.order is SearchOrder.LABEL:
             return population.first_label(self._labels.ranks())[found]
-        return -population.updated[found] if order is SearchOrder.UPDATED else -scores
+        if query.ranks is not None:
+            return -population.best(query.ranks)[found]
+        return -population.updated[found] if query.order is SearchOrder.UPDATED else -scores
 
     def _key(self, order: SearchOrder, key: Any) -> str:
         by_label = order is SearchOrder.LABEL

@@ -10,11 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from fairmesh.catalog import governance, rdf, reading, walks
+import numpy as np
+from numpy.typing import NDArray
+
+from fairmesh.catalog import governance, history, rdf, reading, walks
 from fairmesh.catalog.document import (
     COLUMN,
     CONCEPT,
@@ -36,6 +39,7 @@ from fairmesh.catalog.document import (
     tail,
 )
 from fairmesh.catalog.errors import InputError, NotFound, Retired, TooLarge
+from fairmesh.catalog.fair import Assessment, assess
 from fairmesh.catalog.filters import Filters
 from fairmesh.catalog.graph import VOCABULARY
 from fairmesh.catalog.model import (
@@ -49,8 +53,6 @@ from fairmesh.catalog.model import (
     DatasetInfo,
     Decision,
     Direction,
-    Facet,
-    FacetField,
     Finding,
     Kind,
     LineageDirection,
@@ -72,7 +74,6 @@ from fairmesh.catalog.model import (
     Report,
     Resource,
     Revision,
-    SearchHit,
     SearchOrder,
     ShapeInfo,
     ShapeScope,
@@ -82,10 +83,11 @@ from fairmesh.catalog.model import (
     granted_under,
 )
 from fairmesh.catalog.paging import Cursors, page_size
-from fairmesh.catalog.projection import remember, statement_changes
 from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
 from fairmesh.catalog.registry import Grants, Product, Sight
-from fairmesh.catalog.search import SearchQuery, SearchResult
+from fairmesh.catalog.ruling import shape_info
+from fairmesh.catalog.search import SearchQuery
+from fairmesh.catalog.sighted import Found, Sighted
 
 if TYPE_CHECKING:
     from fairmesh.catalog.access import Access, Scope
@@ -105,32 +107,19 @@ _DEFAULT_LANGS = (reading.DEFAULT_LANG,)
 _MAIL = frozenset({VCARD + "hasEmail", FOAF + "mbox"})
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A page of hits, and what can be asked of everything that was found."""
-
-    page: Page[SearchHit]
-    result: SearchResult
-
-    def facets(self, fields: Sequence[FacetField], size: int) -> tuple[Facet, ...]:
-        return self.result.facets(fields, size)
-
-    def suggestions(self) -> tuple[str, ...]:
-        return self.result.suggestions()
-
-
 class View:
     """What `subject` sees, at one moment. Made by `Catalog.view`; lives as long as that context."""
 
     def __init__(self, catalog: Catalog, subject: Subject, scope: Scope, channel: str, access: Access) -> None:
         self.subject = subject
         self.policy_revision = scope.policy_revision
+        self.ruling = catalog.rulings.current
         self._catalog = catalog
         self._registry = catalog.registry
         self._graph = catalog.graph
         self._channel, self._access = channel, access
         self._grants = scope.grants
-        sight = Sight(self._registry, self._grants, self._graph.match)
+        sight = self.sight = Sight(self._registry, self._grants, self._graph.match)
         self._granted, self._node_visible, self._triple_visible = sight.granted, sight.node, sight.triple
         self._cursors = Cursors(catalog.iri_base)
         self._labels: dict[tuple[str, tuple[str, ...]], str] = {}
@@ -373,6 +362,10 @@ class View:
         found = self._registry.by_home.get(product) or self._product_at(product)
         return found if found is not None and self._granted(found, need) else None
 
+    def may_read(self, home: str) -> bool:
+        """Whether the subject may read the product with this home; False for hidden, retired and absent alike."""
+        return self._held(home, Need.READ) is not None
+
     def raise_if_retired(self, iri: str) -> None:
         """Raise `Retired` when the home or IRI is a tombstone the subject could have seen under today's policy."""
         home = self._registry.by_home.get(iri)
@@ -579,23 +572,19 @@ class View:
         return tuple(iri for iri in sorted(defined) if namespace is None or iri.startswith(namespace))
 
     def shapes(self, scope: ShapeScope | None, target: str | None) -> tuple[ShapeInfo, ...]:
-        found = (self.shape(rule.iri) for rule in self._catalog.rules.rules)
+        found = (self.shape(rule.iri) for rule in self.ruling.rules.rules)
         return tuple(
             s for s in found
             if s is not None and (scope is None or s.scope is scope) and (target is None or target in s.targets)
         )  # fmt: skip
 
-    def shape(self, iri: str) -> ShapeInfo | None:
-        rule = self._catalog.rules.rule(iri)
-        if rule is None:
-            return None
-        return ShapeInfo(
-            rule.iri, rule.label, rule.mode.severity(live=True), rule.targets,
-            ShapeScope(rule.scope.value), rule.domain, self._catalog.ruleset_digest,
-        )  # fmt: skip
+    def shape(self, iri: str, ruleset: str | None = None) -> ShapeInfo | None:
+        """A rule, of the rule set in force or of the one with this digest; None for one that it does not have."""
+        rules = self.ruling.rules if ruleset in (None, self.ruling.digest) else self._catalog.rulings.known(ruleset)
+        return None if rules is None else shape_info(rules, iri, self._catalog.clock())
 
     def shape_rdf(self, iri: str, media_type: str) -> bytes:
-        return self._catalog.rules.rdf(iri, media_type)
+        return self.ruling.rules.rdf(iri, media_type)
 
     # -- a product's document, history and conformance --
 
@@ -634,37 +623,8 @@ class View:
         if holder is None:
             return self._cursors.page([], lambda r: (-r.number,), page)
         entries = self._catalog.journal.product_history(holder.home, first=10_000)
-        pasts = [remember(entry) for entry in entries]
-        granted = self._granted_then({past.access for past in pasts if past.access is not None})
-        found: list[Revision] = []
-        before: list[Triple] = []
-        then_granted = 0
-        for entry, past in zip(reversed(entries), reversed(pasts), strict=True):
-            if past.access is not None:
-                then_granted = granted[past.access]
-            if not then_granted:  # hidden, and so is its retirement: the next is compared with the last one shown
-                continue
-            needs = {iri: past.needs.get(iri, 0) | n for iri, n in {**past.needs, **holder.needs}.items()}
-            then = replace(holder, needs=needs)
-            after = [t for t in past.triples if self._was_visible(then, t, then_granted)]
-            found.append(Revision(
-                entry.draft.revision, entry.draft.at, entry.draft.actor, past.version, self._digest(after),
-                statement_changes(before, after),
-            ))  # fmt: skip
-            before = after
-        found.reverse()
+        found = history.revisions(holder, entries, self._registry, self.sight, self._granted_then, self._digest)
         return self._cursors.page(found, lambda r: (-r.number,), page)
-
-    def _was_visible(self, then: Product, triple: Triple, granted: int) -> bool:
-        """As `_triple_visible`, for a document of the past: its own nodes need not be there any more."""
-        target = triple.object.value if isinstance(triple.object, NamedNode) else None
-        need = self._registry.statement_need(then, triple.subject.value, triple.predicate.value, target)
-        own = target is not None and target.startswith((then.iri + "/", then.iri + "#"))
-        return (
-            need & granted == need
-            and self._granted(then, need)
-            and (target is None or own or self._node_visible(target))
-        )
 
     def _granted_then(self, keys: Collection[AccessKey]) -> dict[AccessKey, int]:
         """What today's policy grants on documents that had these facts; 0: it hides them."""
@@ -679,9 +639,19 @@ class View:
         such as a field that is missing because policy hides it, is left out."""
         holder = self._held(product, Need.READ)
         if holder is None:
-            return Report(self._catalog.ruleset_digest)
-        report = self._catalog.judge_stored(self, holder)
+            return Report(self.ruling.digest)
+        report = self._catalog.judge.report(self, holder)
         return replace(report, findings=tuple(f for f in report.findings if self._finding_visible(holder, f)))
+
+    def fair(self, product: str) -> Assessment:
+        """The FAIR assessment of what is visible of the product. Raises `NotFound` unless it may be discovered."""
+        holder = self._held(product, Need.DISCOVER)
+        if holder is None:
+            raise NotFound(f"there is no product {product}", iri=product)
+        return assess(
+            self.statements(product), product=holder.iri, iri_base=self._catalog.iri_base,
+            register=self.ruling.register, at=self._catalog.clock(),
+        )  # fmt: skip
 
     def _finding_visible(self, product: Product, finding: Finding) -> bool:
         value = finding.value[1:-1] if finding.value is not None and finding.value.startswith("<") else None
@@ -700,6 +670,31 @@ class View:
             if predicate == TYPE or (predicate in TITLES and self._registry.is_shared(iri))
         ]  # fmt: skip
 
+    @cached_property
+    def readable(self) -> list[Product]:
+        """The products that may be read, retired ones too."""
+        grants = self._grants
+        return [p for p in self._registry.slots if p.key_id < len(grants) and grants[p.key_id] & Need.READ == Need.READ]
+
+    def pairs(self, predicate: str) -> Iterator[tuple[str, str]]:
+        """Subjects and objects of the visible statements of a predicate, as far as they are IRIs."""
+        found = self._match(None, predicate)
+        return ((subject, value.value) for subject, _, value, _ in found if isinstance(value, NamedNode))
+
+    def granted_then(self, key: AccessKey) -> int:
+        """What today's policy grants on a document that had these facts; 0: it hides it."""
+        return self._granted_then([key])[key]
+
+    @cached_property
+    def whole(self) -> NDArray[np.bool_]:
+        """A bool per slot: whether the subject sees all of a product that its standing rests on."""
+        return self._catalog.storage.standings.whole(self._grants)
+
+    @cached_property
+    def sighted(self) -> Sighted:
+        """How the products that may be read stand, see `Sighted`."""
+        return self._catalog.judge.sighted(self, self._grants)
+
     # -- search, lineage, walks --
 
     @property
@@ -717,10 +712,15 @@ class View:
         slots = None if filter is None else self._registry.slots_of(self._filtered(filter))
         after = None if page.after is None else reading.search_cursor(self._cursors.read(page.after))
         words = text if text and not text.isspace() else None  # an empty search box lists all
-        query = SearchQuery(words, types, slots, order, tuple(langs or ()), size, after)
+        ranks = self.sighted.score if order is SearchOrder.FAIR_SCORE else None
+        query = SearchQuery(words, types, slots, order, tuple(langs or ()), ranks, size, after)
         result = self._catalog.search.search(query, visible)
         cursors = tuple(self._cursors.write(cursor) for cursor in result.cursors)
-        return Found(Page(result.hits, cursors, result.has_next, page.after is not None, result.total), result)
+        return Found(
+            Page(result.hits, cursors, result.has_next, page.after is not None, result.total),
+            result,
+            lambda: self.sighted,
+        )
 
     def lineage(
         self, iri: str, *, direction: LineageDirection, depth: int, max_nodes: int, types: frozenset[str] | None

@@ -50,6 +50,8 @@ def serve(calls_fd: int, life_fd: int) -> None:
     warm_up = calls.recv()
     if warm_up is not None:
         warm_up()
+    with suppress(OSError):  # the parent has ended: the next lines find out
+        calls.send(None)
     while True:
         try:
             function, args = calls.recv()
@@ -58,7 +60,9 @@ def serve(calls_fd: int, life_fd: int) -> None:
         try:
             answer = (True, function(*args))
         except MemoryError:
-            answer = (False, WorkerFailed(f"{function.__qualname__} took too much memory", remedy="Send less at once"))
+            answer = (False, WorkerFailed(
+                f"{function.__qualname__} took too much memory", remedy="Send less at once", code="worker-memory"
+            ))  # fmt: skip
         except Exception as error:
             answer = (False, error)
         try:
@@ -77,6 +81,10 @@ def _limit_memory(limit: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
+_START = 60.0
+"""Seconds a child may take to start and warm up."""
+
+
 class _Worker:
     # a fresh interpreter, not a fork and not multiprocessing's spawn: nothing of the parent's main module or of the
     # native libraries it loaded gets into the child, some of which do not bear each other's company
@@ -84,6 +92,7 @@ class _Worker:
         self, warm_up: Callable[[], object] | None, first_imports: tuple[str, ...], memory: int | None
     ) -> None:
         self.calls, theirs = Pipe()
+        self._ready = False
         life, self._life = os.pipe()
         fds = (theirs.fileno(), life)
         command = [sys.executable, "-P", "-c", _BOOT, *map(str, fds), *first_imports]
@@ -102,6 +111,13 @@ class _Worker:
         except BaseException:
             self.kill()
             raise
+
+    def wait(self) -> bool:
+        """Whether it is warm, after waiting for that. Raises `EOFError` or `OSError` when it ended."""
+        if not self._ready and self.calls.poll(_START):
+            self.calls.recv()
+            self._ready = True
+        return self._ready
 
     @property
     def alive(self) -> bool:
@@ -146,10 +162,11 @@ class Pool:
         self._closed = False
 
     def call(self, function: Callable[P, R], *args: Any, timeout: float) -> R:
-        """Run `function(*args)` in a child. `timeout` is in seconds, counted from when a child is free.
+        """Run `function(*args)` in a child. `timeout` is in seconds, counted from when a child is free and warm.
 
-        Raises what the function raised, or `WorkerFailed`: with the code `worker-late` when it took too long, and
-        `worker-died` when the child ended before it had answered. A child that died before the call is replaced.
+        Raises what the function raised, or `WorkerFailed`: with the code `worker-late` when it took too long,
+        `worker-memory` when it took too much memory, and `worker-died` when the child ended before it had answered. A
+        child that died before the call is replaced.
         """
         worker = self._seats.get()
         try:
@@ -159,6 +176,10 @@ class Pool:
             if worker is None:
                 worker = self._start()
             try:
+                if not worker.wait():
+                    raise WorkerFailed(
+                        f"a process did not start within {_START:g} s", remedy="Try again when the service is less busy"
+                    )
                 worker.calls.send((function, args))
                 if not worker.calls.poll(timeout):
                     raise WorkerFailed(

@@ -6,7 +6,7 @@ mesh costs milliseconds and may hold documents which a gate would refuse today.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -16,20 +16,20 @@ from typing import ClassVar
 from pyoxigraph import NamedNode, Quad, Store
 from samples import BASE
 
-from fairmesh.catalog import View
+from fairmesh.catalog import Settings, View
 from fairmesh.catalog.access import Access, EmbeddedEngine, PolicySet
 from fairmesh.catalog.catalog import Catalog
 from fairmesh.catalog.decisionlog import RecordedDecisions
-from fairmesh.catalog.document import TITLES, ProductDocument, read
+from fairmesh.catalog.document import ProductDocument, read
 from fairmesh.catalog.errors import StorageUnavailable
-from fairmesh.catalog.governance import RuleSet
+from fairmesh.catalog.governance import Case, RuleSet, Validator, validate
 from fairmesh.catalog.graph import VOCABULARY, OxigraphGraph
-from fairmesh.catalog.lineage import LineageIndex
-from fairmesh.catalog.locking import SharedLock
-from fairmesh.catalog.model import Draft, Entry, EntryKind, Subject
+from fairmesh.catalog.judging import Judge
+from fairmesh.catalog.model import Draft, Entry, EntryKind, Report, Subject
 from fairmesh.catalog.policing import InUse, Policies, PolicyVersion, Publishing
-from fairmesh.catalog.registry import Registry
-from fairmesh.catalog.search import Index
+from fairmesh.catalog.ruling import RulesVersion, Ruling, Rulings
+from fairmesh.catalog.storage import Storage
+from fairmesh.catalog.waivers import Waivers
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 CHANNEL = "http"
@@ -44,11 +44,6 @@ def rules() -> RuleSet:
 def _vocabulary() -> list[Quad]:
     name = NamedNode(VOCABULARY)
     return [Quad(t.subject, t.predicate, t.object, name) for t in rules().vocabulary()]
-
-
-@cache
-def _labels() -> dict[str, str]:
-    return {t.subject.value: t.object.value for t in rules().vocabulary() if t.predicate.value in TITLES}
 
 
 @cache
@@ -81,6 +76,12 @@ class History:
 
     def product_head(self, product: str) -> Entry | None:
         return next(iter(self.product_history(product)), None)
+
+    def entries(self, kinds: Collection[EntryKind]) -> Iterator[Entry]:
+        return iter([entry for entry in self.all if entry.draft.kind in kinds])
+
+    def headlines(self, kinds: Collection[EntryKind], *, since: datetime | None = None) -> Iterator[Entry]:
+        return iter([e for e in self.entries(kinds) if since is None or e.draft.at >= since])
 
 
 def register_entry(number: int, document: bytes, product: str, key: str, revision: int, created: datetime) -> Entry:
@@ -117,6 +118,45 @@ class Standing(Policies):
         return self._twins[access.policy_digest]
 
 
+class Here(Validator):
+    """Judges in this process: what these tests send is no danger to it."""
+
+    def validate_many(
+        self, cases: Sequence[Case], *, iri_base: str, now: datetime, offline: bool = False, timeout: float = 0
+    ) -> list[Report]:
+        return [
+            validate(
+                self.rules, c.document, c.background, product=c.product, domain=c.domain, own=c.own, iri_base=iri_base,
+                now=now, offline=offline,
+            )
+            for c in cases
+        ]  # fmt: skip
+
+
+@cache
+def settings() -> Settings:
+    return Settings.read({"workers": 1}, environment={})
+
+
+@cache
+def ruling() -> Ruling:
+    """The rules that ship, as if they had been in force for long."""
+    start = NOW - timedelta(days=300)
+    return Ruling(
+        RulesVersion(rules().digest, start, "fairmesh", "folder", None, rules().files), rules(), Here(rules(), 1)
+    )
+
+
+class OneRuling(Rulings):
+    """One rule set, which is all there ever was, without a journal."""
+
+    def __init__(self, only: Ruling) -> None:
+        self._past, self._known, self._current = [], {}, only
+
+    def in_force(self, at: datetime) -> RulesVersion | None:
+        return self.current.version if at >= self.current.version.at else None
+
+
 def _unpublished(draft: Draft, then: Callable[[Entry], None]) -> None:
     raise StorageUnavailable("this mesh keeps its policy")
 
@@ -128,25 +168,28 @@ class Mesh(Catalog):
         self.policies = Standing(access)
         self.iri_base = BASE
         self.clock = lambda: NOW
-        self.rules = rules()
-        self.ruleset_digest = self.rules.digest
-        self.registry = Registry(BASE)
-        self.search = Index()
-        self.lineage = LineageIndex(lambda iri: iri.startswith(BASE))
+        self.settings = settings()
+        self.rulings = OneRuling(ruling())
         self.graph = MemoryGraph()
-        self.journal = History()  # type: ignore[assignment]
-        self._labels = _labels()
-        self._reading = SharedLock()
+        self.keep(History())
         for entry in entries:
             self.add(entry)
 
+    def keep(self, journal: History) -> None:
+        """Begin anew, with this journal."""
+        self.journal = journal  # type: ignore[assignment]
+        self.storage = Storage(self.journal, self.graph, BASE, rules().vocabulary())
+        self.registry, self.search, self.lineage = self.storage.registry, self.storage.search, self.storage.lineage
+        self.waivers = Waivers(self.journal, BASE, rules, _unpublished, self.clock)
+        self.judge = Judge(self)
+
     @property
     def publishing(self) -> Publishing:  # type: ignore[override]
-        return Publishing(self.policies, self.registry, _unpublished, self.ruleset_digest, 1, self.clock)
+        return Publishing(self.policies, self.registry, _unpublished, lambda: self.ruleset_digest, 1, self.clock)
 
     def add(self, entry: Entry) -> None:
         self.graph.replace(entry.draft.product, entry.draft.document, entry.seq)
-        self._place(entry, self._projection(entry))
+        self.storage.place(entry)
         self.journal.all.append(entry)  # type: ignore[attr-defined]
 
     def load(self, documents: Sequence[bytes]) -> None:

@@ -1,6 +1,6 @@
 """The part of pyoxigraph in use, typed for RDF 1.1: triple terms are refused before any of this is reached."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 class NamedNode:
     def __init__(self, value: str) -> None: ...
@@ -86,8 +86,31 @@ def serialize(
     base_iri: str | None = None,
 ) -> bytes: ...
 
+class Variable:
+    @property
+    def value(self) -> str: ...
+
+class QuerySolution:
+    def __getitem__(self, key: str) -> NamedNode | BlankNode | Literal | None: ...
+
+class QuerySolutions(Iterator[QuerySolution]):
+    @property
+    def variables(self) -> list[Variable]: ...
+    def __next__(self) -> QuerySolution: ...
+
+class QueryBoolean:
+    def __bool__(self) -> bool: ...
+
 class Store:
     def __init__(self, path: str | None = None) -> None: ...
+    def extend(self, quads: Iterable[Quad]) -> None: ...
+    def remove(self, quad: Quad) -> None: ...
+    def query(
+        self,
+        query: str,
+        *,
+        custom_functions: Mapping[NamedNode, Callable[..., NamedNode | BlankNode | Literal | None]] | None = None,
+    ) -> QuerySolutions | QueryBoolean: ...
     def update(self, update: str) -> None: ...
     def quads_for_pattern(
         self,

@@ -264,6 +264,8 @@ class ProductFilter:
     status: list[ProductStatus] | None = UNSET
     classification: IriFilter | None = UNSET
     term: IriFilter | None = UNSET
+    conforms: bool | None = UNSET
+    fair_at_least: float | None = UNSET
     updated: DateRange | None = UNSET
     property: list[PropertyFilter] | None = UNSET
     all_of: list[ProductFilter] | None = strawberry.field(name="and", default=UNSET)
@@ -278,6 +280,8 @@ class ProductFilter:
             status=tuple(s.value for s in self.status) if isinstance(self.status, list) else None,
             classification=self.classification.read() if self.classification else None,
             term=self.term.read() if self.term else None,
+            conforms=self.conforms if isinstance(self.conforms, bool) else None,
+            fair_at_least=None if self.fair_at_least is UNSET else self.fair_at_least,
             updated_from=updated.since or None,
             updated_until=updated.until or None,
             property=tuple((p.predicate, p.test.read()) for p in self.property or ()),
@@ -355,6 +359,7 @@ class MetadataInput:
 class RegisterInput:
     metadata: MetadataInput
     if_revision: int | None = strawberry.field(description="Optimistic lock.", default=UNSET)
+    waivers: list[strawberry.ID] | None = UNSET
     client_mutation_id: str | None = UNSET
 
 

@@ -5,11 +5,13 @@ Expected refusals are values in `errors`. A policy engine or a disk that fails i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import strawberry
 
 from fairmesh.api.schema.failures import UserError, revision_of, user_error
+from fairmesh.api.schema.fair import FairAssessment, unassessed
 from fairmesh.api.schema.inputs import (
     Cost,
     RegisterInput,
@@ -18,12 +20,16 @@ from fairmesh.api.schema.inputs import (
     ValidateInput,
     field,
 )
-from fairmesh.api.schema.operation import CHANNEL, Info
+from fairmesh.api.schema.operation import CHANNEL, Info, Operation
 from fairmesh.api.schema.policies import PolicyMutations
 from fairmesh.api.schema.reports import LineageNode, ValidationReport
 from fairmesh.api.schema.resources import Decision
+from fairmesh.api.schema.rules import RuleMutations
 from fairmesh.api.schema.types import DataProduct, Revision, StatementChange
+from fairmesh.api.schema.waiver_writes import WaiverMutations
+from fairmesh.api.schema.waivers import read_ids
 from fairmesh.catalog import StillUsed, errors, model
+from fairmesh.catalog.waivers import NotWaived
 
 
 @strawberry.type
@@ -42,6 +48,10 @@ class ValidatePayload:
     report: ValidationReport
     decision: Decision
     changes: list[StatementChange]
+    breaks: list[LineageNode] = strawberry.field(
+        description="Products that depend on what the change breaks, by distance: 1 reads it, 2 what was made of it."
+    )
+    fair: FairAssessment
     errors: list[UserError]
     client_mutation_id: str | None
 
@@ -65,8 +75,17 @@ def _attempt(work: Callable[[], model.Outcome]) -> model.Outcome:
 _DOCUMENT = ["input", "metadata"]
 
 
+def _refusal(
+    operation: Operation, error: Exception, product: str | None, named: Mapping[str, strawberry.ID]
+) -> UserError:
+    """Why a document was not registered; a waiver is named as the client named it."""
+    if isinstance(error, NotWaived):
+        return user_error(operation, NotWaived(named[error.waiver], error.key), ["input", "waivers"], product)
+    return user_error(operation, error, _DOCUMENT, product)
+
+
 @strawberry.type
-class Mutation(PolicyMutations):
+class Mutation(PolicyMutations, RuleMutations, WaiverMutations):
     @field(cost=Cost(weight=20))
     def validate(self, info: Info, input: ValidateInput) -> ValidatePayload:
         operation = info.context
@@ -91,6 +110,8 @@ class Mutation(PolicyMutations):
             report=ValidationReport(of=report or model.Report(catalog.ruleset_digest), checked=report is not None),
             decision=Decision.of(decision or undecided),
             changes=StatementChange.all(outcome.changes),
+            breaks=[LineageNode(of=node) for node in outcome.breaks.nodes] if outcome.breaks is not None else [],
+            fair=FairAssessment(of=outcome.fair or unassessed(catalog.clock())),
             errors=[user_error(operation, outcome.error, _DOCUMENT, outcome.product)] if outcome.error else [],
             client_mutation_id=input.client_mutation_id or None,
         )
@@ -99,13 +120,13 @@ class Mutation(PolicyMutations):
     def register(self, info: Info, input: RegisterInput) -> RegisterPayload:
         operation = info.context
         revision = input.if_revision if isinstance(input.if_revision, int) else None
+        named = read_ids(operation, input.waivers or [])
+        submission = replace(input.metadata.read(revision), waivers=tuple(named))
         outcome = operation.change().register(
-            operation.subject, [input.metadata.read(revision)], channel=CHANNEL, access=operation.access
+            operation.subject, [submission], channel=CHANNEL, access=operation.access
         )[0]
         operation.decided(outcome.decision)
-        failure = (
-            user_error(operation, outcome.error, _DOCUMENT, outcome.product) if outcome.error is not None else None
-        )
+        failure = None if outcome.error is None else _refusal(operation, outcome.error, outcome.product, named)
         product = outcome.product if failure is None else None
         seen = operation.view.product(iri=product) if product is not None else None
         return RegisterPayload(

@@ -18,8 +18,8 @@ from fairmesh.catalog.access import Access
 
 T = TypeVar("T")
 CHANNEL = "graphql"
-_LETTERS = frozenset("rosp")
-"""What an id stands for: a resource, a port, a shape, a policy file."""
+_LETTERS = frozenset("rospw")
+"""What an id stands for: a resource, a port, a shape, a policy file, a waiver."""
 
 
 class Operation:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 import strawberry
 from strawberry import UNSET
 
+from fairmesh.api.schema.events import EventQueries
 from fairmesh.api.schema.inputs import (
     IRI,
     Cost,
@@ -34,6 +35,7 @@ from fairmesh.api.schema.resources import (
     resource,
     resource_or_none,
 )
+from fairmesh.api.schema.rules import RuleQueries
 from fairmesh.api.schema.types import (
     DataProduct,
     Domain,
@@ -42,6 +44,7 @@ from fairmesh.api.schema.types import (
     Port,
     ProductConnection,
 )
+from fairmesh.api.schema.waivers import Waiver, WaiverQueries
 from fairmesh.catalog import Found, errors, model
 from fairmesh.catalog.model import Direction, FacetField, SearchOrder, ShapeScope
 
@@ -91,6 +94,10 @@ class SearchEdge:
         return Term.all(self.of.matched_on)
 
 
+_WORDS = (FacetField.STATUS, FacetField.CONFORMS, FacetField.FAIR_BAND)
+"""Facets whose values are words, not IRIs."""
+
+
 @strawberry.type
 class FacetBucket:
     key: str
@@ -99,13 +106,13 @@ class FacetBucket:
 
     @strawberry.field
     def label(self, info: Info, lang: Langs = UNSET) -> str:
-        if self.field is FacetField.STATUS:
+        if self.field in _WORDS:
             return self.key
         return info.context.view.label(self.key, lang or None)
 
     @strawberry.field
     def resource(self, info: Info) -> Resource | None:
-        return None if self.field is FacetField.STATUS else resource_or_none(info, self.key)
+        return None if self.field in _WORDS else resource_or_none(info, self.key)
 
 
 @strawberry.type
@@ -246,6 +253,8 @@ def _node(info: Info, id: str) -> Node | None:
         return Shape.maybe(info.context.view.shape(iri))
     if letter == Policy.letter:
         return Policy.maybe(info, iri)
+    if letter == Waiver.letter:
+        return Waiver.maybe(info.context, iri)
     return resource_or_none(info, iri)
 
 
@@ -253,7 +262,7 @@ def _node(info: Info, id: str) -> Node | None:
 
 
 @strawberry.type
-class Query(PolicyQueries):
+class Query(EventQueries, PolicyQueries, RuleQueries, WaiverQueries):
     @strawberry.field
     def node(self, info: Info, id: strawberry.ID) -> Node | None:
         return _node(info, id)
@@ -371,7 +380,7 @@ class Query(PolicyQueries):
         return Service(
             version=version("fairmesh"),
             schema_hash=info.context.schema_hash,
-            shapes_version=info.context.catalog.ruleset_digest,
+            shapes_version=info.context.view.ruling.digest,
             policy_revision=info.context.policy_revision,
             limits=Limits(
                 max_depth=limits.max_depth,

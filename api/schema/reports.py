@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
+from datetime import datetime
 from typing import ClassVar
+from urllib.parse import quote
 
 import strawberry
 from strawberry import UNSET
@@ -15,6 +17,7 @@ from fairmesh.api.schema.operation import Info
 from fairmesh.api.schema.resources import Counted, Langs, Node, Resource, Term, resource
 from fairmesh.catalog import errors, model
 from fairmesh.catalog.model import Severity, ShapeScope
+from fairmesh.catalog.rulefiles import RULES
 
 # -- lineage ----------------------------------------------------------------------------------------------------------
 
@@ -128,6 +131,30 @@ class Shape(Node):
     def scope(self) -> ShapeScope:
         return self.of.scope
 
+    @field(description="What it does when it is broken: gate, gateWhenLive, warn or advise.")
+    def mode(self) -> str:
+        return self.of.mode
+
+    @field(description="What it will do from `nextModeFrom` on.")
+    def next_mode(self) -> str | None:
+        return self.of.next_mode
+
+    @field(description="A day, in UTC.")
+    def next_mode_from(self) -> str | None:
+        return None if self.of.next_from is None else self.of.next_from.isoformat()
+
+    @field(description="Who answers for it.")
+    def owner(self) -> str | None:
+        return self.of.owner
+
+    @strawberry.field
+    def since(self) -> str | None:
+        return None if self.of.since is None else self.of.since.isoformat()
+
+    @field(description="Where the service shows it to people: a path.")
+    def page(self) -> str:
+        return "/rules/" + quote(self.of.id)
+
     @strawberry.field
     def version(self) -> str:
         return self.of.version
@@ -151,6 +178,7 @@ class SeverityCounts:
 @strawberry.type
 class ValidationResult:
     of: strawberry.Private[model.Finding]
+    ruleset: strawberry.Private[str]
 
     @strawberry.field
     def severity(self) -> Severity:
@@ -174,7 +202,7 @@ class ValidationResult:
 
     @strawberry.field
     def shape(self, info: Info) -> Shape | None:
-        return Shape.maybe(info.context.view.shape(self.of.rule_iri))
+        return Shape.maybe(info.context.view.shape(self.of.rule_iri, self.ruleset))
 
     @strawberry.field
     def constraint(self) -> IRI:
@@ -187,6 +215,10 @@ class ValidationResult:
     @field(description="What to do about it.")
     def fix(self) -> str | None:
         return self.of.message  # a rule's message is its remedy
+
+    @strawberry.field
+    def waived_until(self) -> datetime | None:
+        return self.of.waived_until
 
 
 def _in_language(finding: model.Finding, langs: Sequence[str]) -> str:
@@ -205,13 +237,78 @@ class ValidationResultEdge:
 
 @strawberry.type
 class ValidationResultConnection(Counted[model.Finding]):
+    ruleset: strawberry.Private[str]
+
     @strawberry.field
     def edges(self) -> list[ValidationResultEdge]:
-        return [ValidationResultEdge(cursor=cursor, node=ValidationResult(of=found)) for cursor, found in self.rows()]
+        return [ValidationResultEdge(cursor=cursor, node=self._result(found)) for cursor, found in self.rows()]
 
     @strawberry.field
     def nodes(self) -> list[ValidationResult]:
-        return [ValidationResult(of=found) for found in self.page.items]
+        return [self._result(found) for found in self.page.items]
+
+    def _result(self, found: model.Finding) -> ValidationResult:
+        return ValidationResult(of=found, ruleset=self.ruleset)
+
+
+@strawberry.type(description="All findings of one rule about one path: what a person reads.")
+class FindingGroup:
+    of: strawberry.Private[model.FindingGroup]
+    ruleset: strawberry.Private[str]
+
+    @strawberry.field
+    def shape(self, info: Info) -> Shape | None:
+        return Shape.maybe(info.context.view.shape(RULES + self.of.rule, self.ruleset))
+
+    @field(description="The rule's id, such as core/06.")
+    def rule(self) -> str:
+        return self.of.rule
+
+    @strawberry.field
+    def path(self) -> str | None:
+        return self.of.path
+
+    @strawberry.field
+    def severity(self) -> Severity:
+        return self.of.severity
+
+    @field(description="What to do about it.")
+    def fix(self) -> str:
+        return self.of.message
+
+    @strawberry.field
+    def count(self) -> int:
+        return self.of.count
+
+    @field(description="Lines in the submitted document, when known.")
+    def lines(self) -> list[int]:
+        return list(self.of.lines)
+
+    @field(description="At most three values or nodes it was found at.")
+    def examples(self) -> list[str]:
+        return list(self.of.examples)
+
+    @field(description="Until when none of them refuses.")
+    def waived_until(self) -> datetime | None:
+        return self.of.waived_until
+
+
+@strawberry.type(description="A rule that ran into its limits: it refuses nothing, and its owner is to mend it.")
+class FailedEvaluation:
+    of: strawberry.Private[tuple[str, str]]
+    ruleset: strawberry.Private[str]
+
+    @strawberry.field
+    def shape(self, info: Info) -> Shape | None:
+        return Shape.maybe(info.context.view.shape(RULES + self.of[0], self.ruleset))
+
+    @strawberry.field
+    def rule(self) -> str:
+        return self.of[0]
+
+    @strawberry.field
+    def reason(self) -> str:
+        return self.of[1]
 
 
 @strawberry.type
@@ -250,7 +347,16 @@ class ValidationReport:
             raise errors.InputError(
                 f"a page has 0 to {info.context.limits.max_page_size} results, not {size}", remedy="Change first"
             )
-        return ValidationResultConnection(page=_slice(found, size, None if after is UNSET else after))
+        shown = _slice(found, size, None if after is UNSET else after)
+        return ValidationResultConnection(page=shown, ruleset=self.of.ruleset)
+
+    @field(description="Findings by rule and path, those that refuse first.")
+    def groups(self) -> list[FindingGroup]:
+        return [FindingGroup(of=group, ruleset=self.of.ruleset) for group in self.of.groups()]
+
+    @field(description="Rules that could not be evaluated; they refused nothing.")
+    def failed(self) -> list[FailedEvaluation]:
+        return [FailedEvaluation(of=failed, ruleset=self.of.ruleset) for failed in self.of.failed]
 
     @strawberry.field
     def rdf(self, info: Info, format: RdfFormat | None = RdfFormat.TURTLE) -> str:

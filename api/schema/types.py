@@ -9,6 +9,7 @@ from typing import ClassVar
 import strawberry
 from strawberry import UNSET
 
+from fairmesh.api.schema.fair import FairAssessment
 from fairmesh.api.schema.inputs import (
     IRI,
     Cost,
@@ -23,6 +24,7 @@ from fairmesh.api.schema.inputs import (
 from fairmesh.api.schema.operation import Info, there
 from fairmesh.api.schema.reports import Lineage, ValidationReport, lineage
 from fairmesh.api.schema.resources import CLASSES, Counted, Langs, Node, Party, Resource, Term, both_ways
+from fairmesh.api.schema.waivers import Waiver, of_product
 from fairmesh.catalog import model
 from fairmesh.catalog.model import PortDirection
 from fairmesh.catalog.rdf import PREFIXES
@@ -139,6 +141,14 @@ class DataProduct(Resource):
     @field(cost=Cost(weight=3))
     def conformance(self, info: Info) -> ValidationReport:
         return ValidationReport(of=info.context.view.conformance(info.context.product(self.at).home))
+
+    @field(cost=Cost(weight=5))
+    def fair(self, info: Info) -> FairAssessment:
+        return FairAssessment(of=info.context.view.fair(info.context.product(self.at).home))
+
+    @field(description="Those that hold; with active false those that do not, with null both.", cost=Cost(weight=2))
+    def waivers(self, info: Info, active: bool | None = True) -> list[Waiver]:
+        return of_product(info, info.context.product(self.at).home, active)
 
     @field(cost=Cost(weight=10))
     def lineage(self, info: Info, input: LineageInput) -> Lineage:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from starlette.types import ASGIApp
 from fairmesh.api.app import create_app
 from fairmesh.api.auth import Tokens
 from fairmesh.catalog import Catalog, Settings
+from fairmesh.catalog.catalog import utcnow
 from fairmesh.catalog.model import Subject
 
 BASE = "http://localhost/id/"
@@ -149,10 +151,10 @@ class Mesh:
 
 
 @contextmanager
-def served(folder: Path, *, without: str | None = None) -> Iterator[Mesh]:
+def served(folder: Path, *, without: str | None = None, clock: Callable[[], datetime] = utcnow) -> Iterator[Mesh]:
     """The service over a fresh directory that holds `PRODUCTS`, or all but one of them."""
     settings = Settings.read({"data": folder, "workers": 2}, environment={})
-    catalog = Catalog.open(settings)
+    catalog = Catalog.open(settings, clock=clock)
     tokens = Tokens.open(folder)
     try:
         known = {role: tokens.create(subject) for role, subject in SUBJECTS.items()}

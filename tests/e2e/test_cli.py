@@ -23,7 +23,7 @@ from fairmesh.catalog.config import SETTINGS
 COMMANDS = (
     "serve", "token create", "token revoke", "validate", "register", "import dbt", "import dcat", "show", "search",
     "lineage", "explain", "policy check", "policy test", "policy impact", "policy publish", "policy show", "policy who",
-    "policy bundle", "rebuild", "verify", "config",
+    "policy bundle", "rebuild", "verify", "config", "diff",
 )  # fmt: skip
 ALL_DOMAINS = [option for domain in DOMAINS for option in ("--domain", domain)]
 Write = Callable[[str, bytes | str], Path]

@@ -157,6 +157,22 @@ def test_own_rules_take_the_place_of_those_that_ship(write: Write, tmp_path: Pat
     assert fairmesh("validate", bad, "--governance", tmp_path / "none").code == 2
 
 
+def test_both_engines_give_the_same_verdict(write: Write) -> None:
+    bad = write("bad.ttl", bad_17("sales.orders"))
+    compiled, reference = (fairmesh("validate", bad, "--engine", engine) for engine in ("compiled", "pyshacl"))
+    assert (compiled.code, compiled.err) == (1, "")
+    assert (reference.code, reference.out) == (1, compiled.out)
+
+
+def test_an_engine_is_chosen_for_judging_here_alone(write: Write) -> None:
+    ran = fairmesh(
+        "validate", write("a.ttl", product("sales.a")), "--engine", "pyshacl", "--server", "http://x.invalid"
+    )
+    assert ran.code == 2
+    assert "--engine is for judging here" in ran.err
+    assert fairmesh("validate", "a.ttl", "--engine", "fast").code == 2
+
+
 # -- formats -----------------------------------------------------------------------------------------------------------
 
 

@@ -185,7 +185,7 @@ def test_the_policies_in_force_and_on_a_date(still: Mesh) -> None:
     decisions = found["fairmesh/access/decisions.rego"]
     assert decisions["name"] == "fairmesh.access"
     assert decisions["description"].startswith("One decision per resource.")
-    assert (decisions["tests"], decisions["publishedBy"]) == (6, "fairmesh")
+    assert (decisions["tests"], decisions["publishedBy"]) == (8, "fairmesh")
     node = "query($id: ID!) { node(id: $id) { ... on Policy { path source } } }"
     assert still.data(node, "steward", id=decisions["id"])["node"] == {
         "path": decisions["path"], "source": SHIPPED[decisions["path"]],

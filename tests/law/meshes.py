@@ -7,7 +7,6 @@ rule, not how the catalog applies it: it works on the entries of a history, befo
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -254,7 +253,7 @@ def entries_of(history: Sequence[Event]) -> list[Entry]:
 # -- a mesh that also takes writes ------------------------------------------------------------------------------------
 
 
-class RememberingValidator(Validator):
+class RememberingValidator(meshes.Here):
     """The real validator, which judges each document once."""
 
     def __init__(self, size: int) -> None:
@@ -299,15 +298,13 @@ class Mesh(meshes.Mesh):
         super().__init__(access)
         now = NOW + timedelta(days=200) if late else NOW
         self.clock = lambda: now
-        self.journal = _Journal()  # type: ignore[assignment]
+        self.keep(_Journal())
         for entry in entries:
             self.add(entry)
-        self.validator = validator
+        self.rulings = meshes.OneRuling(replace(meshes.ruling(), validator=validator))
         self._intake = _Here()  # type: ignore[assignment]
         self._threads = _threads()
-        self._writing = threading.Lock()
-        self._closed = False
-        self._applied = self.journal.head()[0]
+        self.storage.applied = self.journal.head()[0]
 
     def documents(self) -> list[bytes]:
         """All there ever was."""

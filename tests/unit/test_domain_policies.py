@@ -90,7 +90,7 @@ def test_a_domain_whose_policy_fails_loses_its_own_products_only(name: str) -> N
     decision = access.decide(ANN, Action.READ_METADATA, SALES, channel="http", now=NOW)
     assert (decision.allowed, decision.reasons) == (False, ("domain-policy-failed",))
     for domain in ("", "sales"):  # else nobody could mend it
-        assert access.on_policies(EVE, Action.GOVERN, domain, channel="http", now=NOW).allowed, (
+        assert access.on_files(EVE, Action.GOVERN, "policy", domain, channel="http", now=NOW).allowed, (
             "else nobody could mend it"
         )
 

@@ -76,7 +76,7 @@ class Desk:
             self._append(EntryKind.GENESIS, {"iri_base": BASE})
         self.kept = Policies.open(settings, self.journal, now=self.now)
         self.kept.note("rules")
-        self.publishing = Publishing(self.kept, self.registry, self.commit, "rules", 1, lambda: self.now)
+        self.publishing = Publishing(self.kept, self.registry, self.commit, lambda: "rules", 1, lambda: self.now)
 
     def _append(self, kind: EntryKind, detail: Mapping[str, Any]) -> None:
         self.journal.append([Draft(kind, "", "", 0, b"{}", "", b"", "fairmesh", self.now, "", "", detail)])
@@ -661,7 +661,7 @@ def test_a_view_decides_by_one_policy_to_its_end(catalog: Catalog) -> None:
     with catalog.view(ANALYST, channel="http") as view, ThreadPoolExecutor(1) as pool:
         before = view.policy_revision
         files = {**SHIPPED, "org/acme/hold.rego": HOLD}
-        catalog._apply_all = lambda *_: None  # type: ignore[method-assign, assignment]
+        catalog.storage._apply_all = lambda *_: None  # type: ignore[method-assign, assignment]
         done = pool.submit(catalog.publishing.publish, STEWARD, files, channel="http").result()
         assert catalog.policy_digest == done.digest != before
         assert view.product(key="sales.orders") is not None

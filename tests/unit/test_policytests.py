@@ -58,7 +58,7 @@ def test_a_table_is_read_row_by_row() -> None:
         (FIRST, "ann discover orders"), (FIRST + 1, "stu govern files"), (FIRST + 2, "ann govern files"),
     ]  # fmt: skip
     assert rows[0].obligations == Obligations(("confidential", "restricted"))
-    assert [row.policy_files for row in rows] == [False, True, True]
+    assert [row.kind for row in rows] == ["product", "policy", "policy"]
 
 
 BAD_TABLES = {

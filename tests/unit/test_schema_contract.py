@@ -41,9 +41,6 @@ LEFT_OUT = {
     "Query.governance": "mesh-wide reports are not built",
     "GovernanceReport": "mesh-wide reports are not built",
     "GovernanceRow": "mesh-wide reports are not built",
-    # waivers
-    "ValidationResult.waivedUntil": "waivers are not built",
-    "RegisterInput.waivers": "waivers are not built",
     # time travel
     "Query.dataProduct(revision)": "reading the past is not built",
     "Query.dataProduct(asOf)": "reading the past is not built",
@@ -97,6 +94,18 @@ ADDED = {
     "Mutation.publishPolicies": "putting a policy in force",
     "PublishPoliciesInput": "of publishPolicies",
     "PublishPoliciesPayload": "of publishPolicies",
+    # waivers
+    "Query.waivers": "the waivers the caller may see",
+    "DataProduct.waivers": "the waivers of a product",
+    "Waiver": "one product excused from one rule",
+    "WaiverConnection": "an answer of waivers",
+    "WaiverEdge": "an answer of waivers",
+    "Mutation.grantWaiver": "excusing a product from a rule",
+    "GrantWaiverInput": "of grantWaiver",
+    "GrantWaiverPayload": "of grantWaiver",
+    "Mutation.withdrawWaiver": "ending a waiver",
+    "WithdrawWaiverInput": "of withdrawWaiver",
+    "WithdrawWaiverPayload": "of withdrawWaiver",
 }
 """Elements the contract does not have, and what they are for."""
 OTHER_WORDS = {

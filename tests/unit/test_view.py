@@ -186,7 +186,7 @@ def test_reports_name_nothing_hidden(mesh: Mesh, monkeypatch: pytest.MonkeyPatch
         found(f"{LAKE}/pay"), found(schema, f"<{LAKE}/pay>"), found(BASE + "web.a", f"<{BASE}{SECRET}>"),
         found(BASE + "web.a/data"),
     ))  # fmt: skip
-    monkeypatch.setattr(mesh, "judge_stored", lambda *_: report)
+    monkeypatch.setattr(mesh.judge, "report", lambda *_: report)
     with mesh.reading(ANALYST) as view:
         assert [f.focus for f in view.conformance(BASE + "web.a").findings] == [BASE + "web.a/data"]
         assert view.conformance(BASE + SECRET) == view.conformance(BASE + "nowhere.x")

@@ -222,7 +222,7 @@ def end(*pools: Pool) -> int:
 def test_children_killed_between_calls_are_replaced(mesh: Catalog) -> None:
     register(mesh, product("sales.idle"))
     end(mesh._intake._parsers)
-    end(mesh.validator._pool)
+    end(mesh.rulings.current.validator.processes)
     assert [o.change for o in register(mesh, product("sales.idle", title="Still there"))] == ["updated"]
 
 
@@ -234,7 +234,7 @@ def test_children_killed_in_the_middle_cost_at_most_one_document(mesh: Catalog) 
     def kill() -> None:
         nonlocal killed
         while not done.wait(0.3):
-            killed += end(mesh._intake._parsers, mesh.validator._pool)
+            killed += end(mesh._intake._parsers, mesh.rulings.current.validator.processes)
 
     killer = threading.Thread(target=kill)
     killer.start()

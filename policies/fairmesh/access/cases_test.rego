@@ -12,6 +12,8 @@ product := {
 
 bundle := object.union(product, {"type": "policy", "domain": "", "classification": "restricted", "status": ""})
 
+waiver(rule) := object.union(bundle, {"type": "waiver", "domain": "sales", "tags": [rule]})
+
 classified(word) := object.union(product, {"classification": word})
 
 insider := {
@@ -118,8 +120,16 @@ cases := {
 		"input": asked(with_roles(["producer"]), "govern", object.union(product, {"type": "policy", "domain": ""})),
 		"answer": no(["role-may-not"]),
 	},
-	"a producer governs no rule set, not of the own domain either": {
+	"a producer governs the rules of the own domain": {
 		"input": asked(with_roles(["producer"]), "govern", object.union(product, {"type": "ruleset"})),
+		"answer": yes(["producer-own-domain"], []),
+	},
+	"a producer governs no other domain's rules": {
+		"input": asked(with_roles(["producer"]), "govern", object.union(product, {"type": "ruleset", "domain": "hr"})),
+		"answer": no(["role-may-not"]),
+	},
+	"a producer does not govern the whole rule set": {
+		"input": asked(with_roles(["producer"]), "govern", object.union(product, {"type": "ruleset", "domain": ""})),
 		"answer": no(["role-may-not"]),
 	},
 	"a producer governs no product": {
@@ -132,6 +142,29 @@ cases := {
 	},
 	"an auditor governs no policy, as a producer neither": {
 		"input": asked(with_roles(["auditor", "producer"]), "govern", object.union(product, {"type": "policy"})),
+		"answer": no(["role-may-not"]),
+	},
+	"a steward waives a rule": {
+		"input": asked(with_roles(["steward"]), "govern", waiver("core/12")),
+		"answer": yes(["role-steward"], []),
+	},
+	"a steward who produces for the domain waives none for it": {
+		"input": asked(with_roles(["producer", "steward"]), "govern", waiver("core/12")),
+		"answer": no(["own-waiver"]),
+	},
+	"a steward who produces elsewhere waives a rule": {
+		"input": asked(
+			object.union(with_roles(["producer", "steward"]), {"domains": ["hr"]}),
+			"govern", waiver("core/12"),
+		),
+		"answer": yes(["role-steward"], []),
+	},
+	"a producer waives no rule of the own domain either": {
+		"input": asked(with_roles(["producer"]), "govern", waiver("domains/sales/freshness")),
+		"answer": no(["own-waiver"]),
+	},
+	"an auditor waives nothing, as a steward neither": {
+		"input": asked(with_roles(["auditor", "steward"]), "govern", waiver("core/12")),
 		"answer": no(["role-may-not"]),
 	},
 	"an auditor changes nothing, whatever else": {

@@ -17,7 +17,7 @@ decisions := {id: decision(who, narrow, id, r) |
 }
 
 decision(who, narrow, id, r) := no(codes) if {
-	codes := ((who.refusals | resource_refusals(r)) | denied_by(narrow.flaws, id)) | denied_by(narrow.deny, id)
+	codes := ((who.refusals | resource_refusals(who, r)) | denied_by(narrow.flaws, id)) | denied_by(narrow.deny, id)
 	count(codes) > 0
 } else := yes(codes, narrowed(narrow, id, obligations(who, codes))) if {
 	codes := grants(who, r)
@@ -64,9 +64,10 @@ stated contains {"kind": kind, "id": id, "entry": entry} if {
 	some entry in rules[kind]
 }
 
-# The domain whose rules reach a resource: not its policy files, else it could keep everyone from mending them.
+# The domain whose rules reach a resource: not its policy files and rule sets, else it could keep everyone from mending
+# them; nor waivers of its products, else it could keep everyone from ending them.
 reach(r) := r.domain if {
-	r.type != "policy"
+	not r.type in {"policy", "ruleset", "waiver"}
 } else := ""
 
 taken(kind) := {line.entry | some line in stated; line.kind == kind; sound(line)}

@@ -10,7 +10,7 @@ known_kinds := {"user", "service", "anonymous"}
 
 known_roles := {"analyst", "producer", "steward", "auditor"}
 
-known_types := {"product", "dataset", "column", "ruleset", "policy"}
+known_types := {"product", "dataset", "column", "ruleset", "policy", "waiver"}
 
 reading := {"discover", "read_metadata", "read_data"}
 
@@ -30,10 +30,11 @@ granting := {
 	"govern": ["role-steward", "producer-own-domain"],
 }
 
-# What a domain has of its own: its products and, to govern, its policy files (`policies/domains/<domain>/`).
+# What a domain has of its own: its products and, to govern, its policy files and its rules (`domains/<domain>/` of
+# both).
 owned_types := {"product", "dataset", "column"} if {
 	input.action != "govern"
-} else := {"policy"}
+} else := {"policy", "ruleset"}
 
 # The reasons of the table that hold: some by the asker alone, some by how the asker stands to the resource.
 grants(who, r) := ((by_clearance(who, r) | by_domain(who, r)) | (by_team(who, r) | by_knowing(who, r))) | who.standing
@@ -79,7 +80,15 @@ nothing := {"mask_columns": [], "hide_fields": [], "row_filter": null}
 
 # One of these refuses, whatever else holds.
 
-resource_refusals(r) := {"unknown-type" | not r.type in known_types}
+resource_refusals(who, r) := {"unknown-type" | not r.type in known_types} | own_waiver(who, r)
+
+# Who produces for a domain approves no waiver of its products, whatever other role there is beside it.
+own_waiver(who, r) := {"own-waiver" |
+	r.type == "waiver"
+	input.action == "govern"
+	"producer" in who.roles
+	r.domain in who.domains
+}
 
 refusals contains "malformed-input" if not well_formed_input
 

@@ -54,3 +54,20 @@ test_an_entry_about_another_resource_is_malformed if {
 	found := access.decisions with input as alone("a") with data.fairmesh.org as frozen("b")
 	found.a.reasons == ["malformed-deny"]
 }
+
+test_a_domain_has_no_say_in_waivers if {
+	waiver := object.union(resource, {"type": "waiver", "classification": "restricted", "tags": ["core/12"]})
+	asked_for := object.union(asked, {"action": "govern", "resources": {"a": waiver}})
+	found := access.decisions with input as asked_for with data.fairmesh.domains as {"sales": {"deny": {{
+		"id": "a",
+		"reason": "frozen",
+	}}}}
+	found.a.allow
+}
+
+test_an_organisation_keeps_a_rule_from_being_waived if {
+	waiver := object.union(resource, {"type": "waiver", "classification": "restricted", "tags": ["core/12"]})
+	asked_for := object.union(asked, {"action": "govern", "resources": {"a": waiver}})
+	found := access.decisions with input as asked_for with data.fairmesh.org as frozen("a")
+	found.a.reasons == ["frozen"]
+}

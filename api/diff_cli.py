@@ -1,0 +1,153 @@
+"""`fairmesh diff`: what a new revision of a product changes, statement by statement and in meaning."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import Any
+
+from fairmesh.api import submissions
+from fairmesh.api.client import Refused, Unreachable
+from fairmesh.api.commands import Commands, add_format, client, command
+from fairmesh.api.comparisons import breaking, breaks_line, change_line, comparison_json, version_line
+from fairmesh.api.output import Terminal, show, term
+from fairmesh.api.submissions import Document
+from fairmesh.api.verdicts import OK, REFUSED, Finding, Run, Verdict
+from fairmesh.catalog import rdf
+from fairmesh.catalog.changes import compare
+from fairmesh.catalog.config import Settings
+from fairmesh.catalog.errors import BreakingChange, ConfigError, InputError, NotFound
+from fairmesh.catalog.intake import Intake
+from fairmesh.catalog.model import Severity
+from fairmesh.catalog.places import Positions
+
+_ABOUT = """\
+Compare two revisions of a product: every statement that differs, what the changes mean (breaking, additive, editorial),
+and whether dcat:version moved as they demand. With --server FILE is compared with what is registered, and the products
+that depend on what breaks are named. Exit code 1 for a breaking change to a live product without a major version."""
+STATEMENTS_SHOWN = 10
+"""Statements shown below one change; JSON has them all."""
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    diff = command(commands, "diff", _diff, "what a new revision changes, and what that breaks", _ABOUT)
+    diff.add_argument(
+        "files", nargs="+", metavar="FILE", help="the old and the new document; with --server the new one"
+    )
+    diff.add_argument("--server", metavar="URL", help="compare with what this server has")
+    add_format(diff)
+
+
+def _diff(options: argparse.Namespace) -> int:
+    wanted = 1 if options.server else 2
+    if len(options.files) != wanted:
+        raise ConfigError(
+            f"{len(options.files)} file{'s' if len(options.files) > 1 else ''} to compare",
+            remedy="Name the old and the new document, or the new one alone with --server URL",
+        )
+    gathered = submissions.gather(options.files)
+    if gathered.failed:
+        first = gathered.failed[0].problem or {}
+        raise InputError(first["detail"], remedy=first["remedy"], code=first["code"])
+    documents = gathered.documents
+    found = _with_server(options.server, documents[0]) if options.server else _of_files(*documents)
+    code = REFUSED if found["comparison"]["unannounced"] else OK
+    if options.format == "json":
+        Terminal(sys.stdout, os.environ).raw(
+            json.dumps({"action": "diff", "exit_code": code, **found}, indent=2, ensure_ascii=False)
+        )
+    elif options.format == "text":
+        _print(found, Terminal(sys.stdout, os.environ))
+    else:
+        show(Run("diff", (_verdict(documents[-1], found),), ("ok", "refused")), options.format)
+    return code
+
+
+def _of_files(before: Document, after: Document) -> dict[str, Any]:
+    """`{key, iri, comparison}` of two documents. Raises `InputError` when they are about two products."""
+    settings = Settings.read()
+    with closing(Intake(settings, 1)) as intake:
+        old, new = (intake.document(document.content, document.media_type) for document in (before, after))
+    if old.product != new.product:
+        raise InputError(
+            f"{before.file} describes {old.key}, {after.file} {new.key}", remedy="Compare revisions of one product"
+        )
+    comparison = compare(
+        rdf.load(old.nquads), rdf.load(new.nquads), product=new.product, iri_base=settings.iri_base
+    )  # fmt: skip
+    return {"key": new.key, "product": new.product, "comparison": comparison_json(comparison)}
+
+
+def _with_server(url: str, document: Document) -> dict[str, Any]:
+    """`{key, iri, comparison, breaks, breaks_truncated}` by a dry run, which knows the mesh and the server's IRIs.
+
+    Raises `Refused` when the server does not get as far as comparing: it cannot read the document, or denies it.
+    """
+    sent = submissions.send(client(url), [document], dry_run=True, if_revision=None, done=lambda count: None)
+    verdict = sent[0]
+    if verdict.comparison is None:
+        if verdict.problem is not None:
+            raise Refused(verdict.status, verdict.problem)
+        if verdict.change == "created":
+            raise NotFound(f"there is no {verdict.key} here for you yet", remedy="Register it: it breaks nobody")
+        raise Unreachable(f"{url} does not compare revisions", remedy="Compare two files")
+    return {
+        "key": verdict.key, "product": verdict.product, "comparison": verdict.comparison,
+        "breaks": list(verdict.breaks), "breaks_truncated": verdict.breaks_truncated,
+    }  # fmt: skip
+
+
+def _print(found: Mapping[str, Any], out: Terminal) -> None:
+    comparison = found["comparison"]
+    changes = comparison["changes"]
+    base = found["product"].removesuffix(found["key"])
+    out.line(f"{found['key']}  {version_line(comparison)}")
+    if not changes:
+        out.line("  nothing differs")
+    for change in changes:
+        out.line(f"  {out.paint(change['kind'], format(change['kind'], '<9'))} {change_line(change)}")
+        for statement in change["statements"][:STATEMENTS_SHOWN]:
+            said = " ".join(_term(statement[part], base) for part in ("subject", "predicate", "object"))
+            out.line(f"    {'+' if statement['added'] else '-'} {said}")
+        if len(change["statements"]) > STATEMENTS_SHOWN:
+            out.line(f"    and {len(change['statements']) - STATEMENTS_SHOWN} more statements")
+    if "breaks" in found:
+        out.line(breaks_line(found["breaks"], found["breaks_truncated"]))
+
+
+def _term(text: str, base: str) -> str:
+    """A term as `term` has it; IRIs of the mesh without its base."""
+    bare = text.removeprefix("<").removesuffix(">")
+    return f"<{bare.removeprefix(base)}>" if base and bare.startswith(base) else term(text)
+
+
+def _verdict(document: Document, found: Mapping[str, Any]) -> Verdict:
+    """The changes as findings at their lines in the new document: what CI systems can show."""
+    comparison = found["comparison"]
+    problem = None
+    if comparison["unannounced"]:
+        detail = f"{len(breaking(comparison))} breaking changes; {version_line(comparison)}"
+        problem = {"code": BreakingChange.code, "detail": detail, "remedy": "Raise dcat:version, or keep what breaks"}
+    return Verdict(
+        document.file, 422 if problem else 200, found["key"], problem=problem,
+        findings=tuple(_findings(document, found)),
+    )  # fmt: skip
+
+
+def _findings(document: Document, found: Mapping[str, Any]) -> Iterator[Finding]:
+    comparison = found["comparison"]
+    base = found["product"].removesuffix(found["key"])
+    places = Positions(document.content, document.media_type or rdf.sniff(document.content), base)
+    worst = Severity.VIOLATION if comparison["unannounced"] else Severity.WARNING
+    for change in comparison["changes"]:
+        severity = worst if change["kind"] == "breaking" else Severity.INFO
+        predicates = [statement["predicate"] for statement in change["statements"] if statement["added"]]
+        place = places.find(change["node"], predicates[0] if predicates else None) or places.find(found["product"])
+        line, column = place or (None, None)
+        message = f"{change['kind']}: {change_line(change)}"
+        yield Finding(change["what"], severity.value, message, change["node"], None, None, line, column)

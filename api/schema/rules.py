@@ -1,0 +1,468 @@
+"""Rule sets and how the mesh stands by them, as GraphQL shows it: what is in force, what another set would change,
+publishing it, and the overview by domain, rule and owner over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import strawberry
+from strawberry import UNSET
+
+from fairmesh.api.schema.failures import UserError, user_error
+from fairmesh.api.schema.inputs import Cost, ValidateInput, field
+from fairmesh.api.schema.inputs import page as page_of
+from fairmesh.api.schema.operation import CHANNEL, Info, Operation
+from fairmesh.api.schema.types import ProductConnection
+from fairmesh.catalog import errors
+from fairmesh.catalog.overview import Overview, Point, Row, overview, trend
+from fairmesh.catalog.paging import Cursors
+from fairmesh.catalog.rulefiles import RULES
+from fairmesh.catalog.ruleimpact import Count, RuleImpact, rule_impact
+from fairmesh.catalog.rulelint import Problem
+from fairmesh.catalog.ruling import RefusedRules, RulesVersion
+
+# -- in force ---------------------------------------------------------------------------------------------------------
+
+
+@strawberry.type(description="A file of a rule set: shapes, a vocabulary or an example.")
+class RuleFile:
+    path: str
+    content: str
+
+
+@strawberry.type(description="A rule set that was put in force.")
+class RuleSetVersion:
+    of: strawberry.Private[RulesVersion]
+
+    @field(description="What reports name as shapesVersion.")
+    def digest(self) -> str:
+        return self.of.digest
+
+    @field(description="When it came into force.")
+    def at(self) -> datetime:
+        return self.of.at
+
+    @strawberry.field
+    def by(self) -> str:
+        return self.of.author
+
+    @field(description="folder: read at a start; published: put in force while the mesh was running.")
+    def source(self) -> str:
+        return self.of.source
+
+    @field(description="The domain whose rules alone it replaced.")
+    def domain(self) -> str | None:
+        return self.of.domain
+
+    @strawberry.field
+    def files(self, prefix: str | None = UNSET) -> list[RuleFile]:
+        return [
+            RuleFile(path=path, content=data.decode())
+            for path, data in self.of.files.items()
+            if path.startswith(prefix or "")
+        ]
+
+
+# -- the overview -----------------------------------------------------------------------------------------------------
+
+
+@strawberry.type
+class GovernanceRow:
+    of: strawberry.Private[Row]
+    rule: strawberry.Private[bool] = False
+
+    @field(description="IRI of the domain or owner, empty for products that name none; or the rule's id.")
+    def key(self) -> str:
+        return self.of.key
+
+    @strawberry.field
+    def label(self, info: Info) -> str:
+        if self.rule:
+            shape = info.context.view.shape(RULES + self.of.key)
+            return shape.label if shape is not None else self.of.key
+        return info.context.view.label(self.of.key) if self.of.key else ""
+
+    @field(description="Products of the domain or owner; of a rule, those in which it found something.")
+    def products(self) -> int:
+        return self.of.products
+
+    @strawberry.field
+    def conforming(self) -> int:
+        return self.of.conforming
+
+    @field(description="Findings that gate and are not waived.")
+    def violations(self) -> int:
+        return self.of.violations
+
+    @field(description="All findings, warnings and advice included.")
+    def findings(self) -> int:
+        return self.of.findings
+
+    @field(description="Products that conform by waivers alone.")
+    def waived(self) -> int:
+        return self.of.waived
+
+    @strawberry.field
+    def fair_mean(self) -> float | None:
+        return self.of.fair_mean
+
+
+@strawberry.type(description="One moment of a trend.")
+class GovernancePoint:
+    of: strawberry.Private[Point]
+
+    @strawberry.field
+    def at(self) -> datetime:
+        return self.of.at
+
+    @strawberry.field
+    def products(self) -> int:
+        return self.of.products
+
+    @strawberry.field
+    def conforming(self) -> int:
+        return self.of.conforming
+
+    @strawberry.field
+    def fair_mean(self) -> float | None:
+        return self.of.fair_mean
+
+
+@strawberry.type
+class FailedRule:
+    rule: str
+    products: int = strawberry.field(description="On so many it ran into its limits; it refused none of them.")
+
+
+@strawberry.type
+class GovernanceReport:
+    of: strawberry.Private[Overview]
+    within: strawberry.Private[str | None]
+    until: strawberry.Private[datetime | None]
+
+    @strawberry.field
+    def at(self) -> datetime:
+        return self.of.at
+
+    @field(description="Digest of the rule set in force then.")
+    def shapes_version(self) -> str:
+        return self.of.ruleset
+
+    @field(description="Products the caller may read.")
+    def products(self) -> int:
+        return self.of.products
+
+    @strawberry.field
+    def conforming(self) -> int:
+        return self.of.conforming
+
+    @field(description="Products not judged by the rules in force yet: they stand as earlier rules had it.")
+    def pending(self) -> int:
+        return self.of.pending
+
+    @strawberry.field
+    def fair_mean(self) -> float | None:
+        return self.of.fair_mean
+
+    @strawberry.field
+    def by_domain(self) -> list[GovernanceRow]:
+        return [GovernanceRow(of=row) for row in self.of.by_domain]
+
+    @strawberry.field
+    def by_shape(self) -> list[GovernanceRow]:
+        return [GovernanceRow(of=row, rule=True) for row in self.of.by_rule]
+
+    @strawberry.field
+    def by_owner(self) -> list[GovernanceRow]:
+        return [GovernanceRow(of=row) for row in self.of.by_owner]
+
+    @field(description="Rules that could not be evaluated on some product.")
+    def failed(self) -> list[FailedRule]:
+        return [FailedRule(rule=rule, products=count) for rule, count in self.of.failed.items()]
+
+    @field(
+        description="How it came about: points at equal distances, from the first registration on.",
+        cost=Cost(weight=20),
+    )
+    def trend(self, info: Info, points: int = 12) -> list[GovernancePoint]:
+        operation = info.context
+        return [
+            GovernancePoint(of=point)
+            for point in trend(operation.view, operation.catalog, self.within, self.until, points)
+        ]
+
+
+# -- impact -----------------------------------------------------------------------------------------------------------
+
+
+@strawberry.type(description="How many products of one rule, domain or owner would newly fail, and newly pass.")
+class RuleImpactRow:
+    key: str
+    failing: int
+    passing: int
+    examples: list[str]
+
+    @classmethod
+    def all(cls, counts: Sequence[Count]) -> list[RuleImpactRow]:
+        return [
+            cls(key=c.key, failing=c.failing, passing=c.passing, examples=list(c.examples)) for c in counts
+        ]  # fmt: skip
+
+
+@strawberry.type(description="What a rule set would change, among the products the author may read.")
+class RuleSetImpact:
+    of: strawberry.Private[RuleImpact]
+
+    @field(description="Digest of the proposed set.")
+    def proposed(self) -> str:
+        return self.of.digest
+
+    @field(description="The day whose modes count.")
+    def at(self) -> datetime:
+        return self.of.at
+
+    @strawberry.field
+    def products(self) -> int:
+        return self.of.products
+
+    @strawberry.field
+    def failing_before(self) -> int:
+        return self.of.failing_before
+
+    @strawberry.field
+    def failing_after(self) -> int:
+        return self.of.failing_after
+
+    @strawberry.field
+    def newly_failing(self) -> int:
+        return len(self.of.newly_failing)
+
+    @strawberry.field
+    def newly_passing(self) -> int:
+        return len(self.of.newly_passing)
+
+    @strawberry.field
+    def by_rule(self) -> list[RuleImpactRow]:
+        return RuleImpactRow.all(self.of.by_rule)
+
+    @strawberry.field
+    def by_domain(self) -> list[RuleImpactRow]:
+        return RuleImpactRow.all(self.of.by_domain)
+
+    @strawberry.field
+    def by_owner(self) -> list[RuleImpactRow]:
+        return RuleImpactRow.all(self.of.by_owner)
+
+    @field(description="Rules that could not be evaluated on some product.")
+    def failed(self) -> list[FailedRule]:
+        return [FailedRule(rule=rule, products=count) for rule, count in self.of.failed.items()]
+
+
+# -- what clients send and get ----------------------------------------------------------------------------------------
+
+
+@strawberry.type(description="What the lint of a rule set found.")
+class RuleProblem:
+    file: str
+    line: int | None
+    rule: str | None
+    message: str
+    fix: str
+    refuses: bool
+
+    @classmethod
+    def all(cls, problems: Sequence[Problem]) -> list[RuleProblem]:
+        return [
+            cls(file=p.file, line=p.line, rule=p.rule, message=p.what, fix=p.remedy, refuses=p.error)
+            for p in problems
+        ]  # fmt: skip
+
+
+@strawberry.input(description="`<level>/shapes.ttl`, `vocabulary.ttl` or `examples/*.ttl`, as Turtle.")
+class RuleFileInput:
+    path: str
+    content: str
+
+
+@strawberry.input(description="The whole set; or, with a domain, all that lies below `domains/<domain>/`.")
+class ProposeRulesInput:
+    files: list[RuleFileInput]
+    domain: str | None = UNSET
+    at: datetime | None = strawberry.field(description="As of this day: a mode may change by date.", default=UNSET)
+    client_mutation_id: str | None = UNSET
+
+
+@strawberry.input(description="The whole set; or, with a domain, all that lies below `domains/<domain>/`.")
+class PublishRulesInput:
+    files: list[RuleFileInput]
+    domain: str | None = UNSET
+    dry_run: bool | None = strawberry.field(description="All of it, short of putting it in force.", default=False)
+    client_mutation_id: str | None = UNSET
+
+
+@strawberry.type(description="Which products a shape change would newly fail, and which it would newly pass.")
+class ShapeImpactPayload:
+    newly_failing: ProductConnection
+    newly_passing: ProductConnection
+    impact: RuleSetImpact | None
+    problems: list[RuleProblem]
+    errors: list[UserError]
+    client_mutation_id: str | None
+
+
+@strawberry.type
+class PublishRulesPayload:
+    published: bool = strawberry.field(description="False for a dry run, a set that is in force already, and errors.")
+    unchanged: bool = strawberry.field(description="The set is in force already.")
+    digest: str | None = strawberry.field(description="The digest of the set; null when it is refused.")
+    problems: list[RuleProblem]
+    errors: list[UserError]
+    client_mutation_id: str | None
+
+
+def read_files(sent: Sequence[RuleFileInput]) -> dict[str, bytes]:
+    """The files by path. Raises `InputError` for one that is given twice."""
+    files: dict[str, bytes] = {}
+    for file in sent:
+        if file.path in files:
+            raise errors.InputError(f"{file.path[:200]!r} is given twice", remedy="Give each file once")
+        files[file.path] = file.content.encode("utf-8", "surrogatepass")
+    return files
+
+
+def propose(
+    operation: Operation, files: dict[str, bytes], domain: str | None, at: datetime | None, mutation: str | None,
+    path: list[str],
+) -> ShapeImpactPayload:  # fmt: skip
+    """What the files would change, as a payload."""
+    catalog, access = operation.change(), operation.access
+    try:
+        with operation.untimed():
+            found = rule_impact(catalog, operation.subject, files, access, channel=CHANNEL, domain=domain, at=at)
+    except errors.FairmeshError as error:
+        problems = error.problems if isinstance(error, RefusedRules) else ()
+        failure = user_error(operation, error, path, None)
+        return ShapeImpactPayload(
+            newly_failing=_connection(operation, ()),
+            newly_passing=_connection(operation, ()),
+            impact=None,
+            problems=RuleProblem.all(problems),
+            errors=[failure],
+            client_mutation_id=mutation,
+        )
+    return ShapeImpactPayload(
+        newly_failing=_connection(operation, [effect.iri for effect in found.newly_failing]),
+        newly_passing=_connection(operation, [effect.iri for effect in found.newly_passing]),
+        impact=RuleSetImpact(of=found),
+        problems=[],
+        errors=[],
+        client_mutation_id=mutation,
+    )
+
+
+def _connection(operation: Operation, iris: Sequence[str]) -> ProductConnection:
+    """The first page of these products, as far as they are still to be seen: counts are in `impact`."""
+    seen = [iri for iri in iris if operation.view.product(iri=iri) is not None]
+    cursors = Cursors(operation.catalog.iri_base)
+    asked = page_of(min(operation.limits.max_page_size, max(len(seen), 1)), None)
+    return ProductConnection(page=cursors.page(sorted(set(seen)), lambda iri: (iri,), asked))
+
+
+# -- fields -----------------------------------------------------------------------------------------------------------
+
+
+@strawberry.type
+class RuleQueries:
+    @field(
+        description="How the products the caller may read stand by the rules: now, or as of a moment.",
+        cost=Cost(weight=20),
+    )
+    def governance(
+        self, info: Info, domain: strawberry.ID | None = UNSET, as_of: datetime | None = UNSET
+    ) -> GovernanceReport:
+        operation = info.context
+        within = operation.iri(domain) if isinstance(domain, str) else None
+        moment = as_of or None
+        return GovernanceReport(
+            of=overview(operation.view, operation.catalog, within, moment), within=within, until=moment
+        )
+
+    @field(description="The rule set in force now, or as of a moment; null before the first.", cost=Cost(weight=5))
+    def rule_set(self, info: Info, as_of: datetime | None = UNSET) -> RuleSetVersion | None:
+        operation = info.context
+        version = operation.catalog.rulings.in_force(as_of) if as_of else operation.view.ruling.version
+        return None if version is None else RuleSetVersion(of=version)
+
+
+@strawberry.type
+class RuleMutations:
+    @field(
+        description="What shapes would change. `metadata`, or `shapes` when given, takes the place of the rules of the"
+        " level its rules are named in. Writes nothing. Needs the govern action.",
+        cost=Cost(weight=50),
+    )
+    def propose_shapes(self, info: Info, input: ValidateInput) -> ShapeImpactPayload:
+        operation = info.context
+        content = (input.shapes or input.metadata).read()
+        mutation = input.client_mutation_id or None
+        path = ["input", "shapes" if input.shapes else "metadata"]
+        try:
+            operation.govern()
+            files = operation.catalog.rule_publishing.with_shapes(content.content, content.media_type)
+        except errors.FairmeshError as error:
+            return ShapeImpactPayload(
+                newly_failing=_connection(operation, ()),
+                newly_passing=_connection(operation, ()),
+                impact=None,
+                problems=[],
+                errors=[user_error(operation, error, path, None)],
+                client_mutation_id=mutation,
+            )
+        return propose(operation, files, None, None, mutation, path)
+
+    @field(description="What a rule set would change. Writes nothing.", cost=Cost(weight=50))
+    def propose_rules(self, info: Info, input: ProposeRulesInput) -> ShapeImpactPayload:
+        domain = input.domain if isinstance(input.domain, str) else None
+        files = read_files(input.files)
+        return propose(
+            info.context, files, domain, input.at or None, input.client_mutation_id or None, ["input", "files"]
+        )
+
+    @field(
+        description="Put a rule set in force: linted, its examples tried. The set in force stays when it is refused."
+        " Products that no longer conform stay registered, and are marked. Needs the govern action on rule sets, or on"
+        " those of the domain.",
+        cost=Cost(weight=50),
+    )
+    def publish_rules(self, info: Info, input: PublishRulesInput) -> PublishRulesPayload:
+        operation = info.context
+        mutation = input.client_mutation_id or None
+        try:
+            with operation.untimed():
+                access = operation.access
+                done = operation.change().rule_publishing.publish(
+                    operation.subject,
+                    read_files(input.files),
+                    access,
+                    channel=CHANNEL,
+                    domain=input.domain if isinstance(input.domain, str) else None,
+                    dry_run=bool(input.dry_run),
+                )
+        except errors.FairmeshError as error:
+            return PublishRulesPayload(
+                published=False,
+                unchanged=False,
+                digest=None,
+                problems=RuleProblem.all(error.problems if isinstance(error, RefusedRules) else ()),
+                errors=[user_error(operation, error, ["input", "files"], None)],
+                client_mutation_id=mutation,
+            )
+        return PublishRulesPayload(
+            published=done.change == "published",
+            unchanged=done.change == "unchanged",
+            digest=done.digest,
+            problems=RuleProblem.all(done.problems),
+            errors=[],
+            client_mutation_id=mutation,
+        )

@@ -1,0 +1,1 @@
+"""SHACL engines: shapes and data in, validation results out. Nothing here knows of rules, products or modes."""

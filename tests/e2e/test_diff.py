@@ -1,0 +1,206 @@
+"""`fairmesh diff` on files and against a server, and what a server makes of a breaking change."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running import Ran, Server, fairmesh, serving
+from samples import DOMAINS, PREFIXES, product
+
+MANIFESTS = "data/dbt/artifacts-parser/tests/resources/manifest/v12/jaffle_shop"
+LIVE = """
+@prefix vcard: <http://www.w3.org/2006/vcard/ns#> .
+<sales.orders> dcat:contactPoint <contact/sales> ; dprod:outputPort <sales.orders/sql> .
+<contact/sales> a vcard:Kind ; vcard:fn "Sales" ; vcard:hasEmail <mailto:sales@example.org> .
+<sales.orders/data> dcat:distribution <sales.orders/table> .
+<sales.orders/table> a dcat:Distribution ; dct:title "Table"@en ; dcat:accessService <sales.orders/sql> ;
+  dcat:mediaType <https://www.iana.org/assignments/media-types/text/csv> .
+<sales.orders/sql> a dcat:DataService ; dct:title "SQL"@en ; dcat:endpointURL <https://wh.example.org/orders> .
+"""
+Write = Callable[[str, bytes], Path]
+
+
+def orders(*columns: str, version: str = "1.0.0", status: str = "consume") -> bytes:
+    """A live product with a port."""
+    return product("sales.orders", columns=columns, version=version, status=status, extra=LIVE)
+
+
+def revenue() -> bytes:
+    """A product that derives its column `b` from the column `b` of orders."""
+    derived = "<finance.revenue/data/column/b> prov:wasDerivedFrom <sales.orders/data/column/b> ."
+    return product("finance.revenue", columns=("b",), sources=("sales.orders/data",), extra=derived)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def _write(name: str, content: bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content)
+        return path
+
+    return _write
+
+
+# -- two files --------------------------------------------------------------------------------------------------------
+
+
+def test_two_files_that_say_the_same(write: Write) -> None:
+    one, two = write("a.ttl", orders("a")), write("b.ttl", PREFIXES.encode() + orders("a"))
+    ran = fairmesh("diff", one, two)
+    assert (ran.code, ran.out) == (0, "sales.orders  version 1.0.0 -> 1.0.0\n  nothing differs\n")
+
+
+def test_a_breaking_change_without_a_major_version_ends_in_1(write: Write) -> None:
+    old, new = write("old.ttl", orders("a", "b")), write("new.ttl", orders("a", "c", version="1.1.0"))
+    ran = fairmesh("diff", old, new)
+    assert ran.code == 1
+    lines = [line.strip() for line in ran.out.splitlines()]
+    assert lines[0] == "sales.orders  version 1.0.0 -> 1.1.0: major step needed, 2.0.0 or later"
+    assert "breaking  column-dropped data.b" in lines
+    assert "additive  column-added data.c" in lines
+    assert '- <sales.orders/data/column/b> csvw:name "b"' in lines
+    enough = write("enough.ttl", orders("a", "c", version="2.0.0"))
+    assert fairmesh("diff", old, enough).code == 0
+
+
+def test_a_draft_has_promised_nothing(write: Write) -> None:
+    old, new = (write(f"{len(c)}.ttl", orders(*c, status="build")) for c in (("a", "b"), ("a",)))
+    ran = fairmesh("diff", old, new)
+    assert ran.code == 0
+    assert "the old revision was not live" in ran.out
+
+
+def test_programs_and_ci_systems_are_told_too(write: Write) -> None:
+    old, new = write("old.ttl", orders("a", "b")), write("new.ttl", orders("a"))
+
+    def run(form: str) -> Ran:
+        ran = fairmesh("diff", old, new, "--format", form)
+        assert ran.code == 1
+        return ran
+
+    found = run("json").json()
+    assert found["comparison"]["version"]["required"] == "major"
+    assert [change["what"] for change in found["comparison"]["changes"]] == ["column-dropped"]
+    assert found["comparison"]["broken"] == ["http://localhost/id/sales.orders/data/column/b"]
+    results = run("sarif").json()["runs"][0]["results"]
+    assert [(r["ruleId"], r["level"]) for r in results] == [("column-dropped", "error"), ("breaking-change", "error")]
+    assert results[0]["locations"][0]["physicalLocation"]["region"]["startLine"] > 1
+    assert [case.tag for case in ET.fromstring(run("junit").out).iter("failure")] == ["failure"]
+    assert re.search(
+        r"^::error file=.*title=fairmesh column-dropped::breaking: column-dropped data.b$", run("github").out, re.M
+    )
+
+
+@pytest.mark.parametrize(
+    "files", [("a.ttl",), ("a.ttl", "b.ttl", "a.ttl"), ("a.ttl", "gone.ttl"), ("a.ttl", "other.ttl")]
+)
+def test_what_cannot_be_compared(write: Write, tmp_path: Path, files: tuple[str, ...]) -> None:
+    for name, content in (("a.ttl", orders("a")), ("b.ttl", orders("a")), ("other.ttl", product("web.visits"))):
+        write(name, content)
+    ran = fairmesh("diff", *files, cwd=tmp_path)
+    assert ran.code == 2
+    assert ran.out == ""
+    assert re.search(r"files? to compare|no file gone.ttl|a.ttl describes sales.orders, other.ttl web.visits", ran.err)
+
+
+# -- real metadata ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def jaffle(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two versions of one dbt project, imported."""
+    folder = tmp_path_factory.mktemp("jaffle")
+    for version in ("1.11", "1.12"):
+        manifest = shared / MANIFESTS / f"manifest_{version}.json"
+        ran = fairmesh("import", "dbt", manifest, "--domain", "jaffle", "--owner", "Jaffle", "--out", folder / version)
+        assert ran.code == 0, ran.out
+    return folder / "1.11", folder / "1.12"
+
+
+def differences(jaffle: tuple[Path, Path], key: str, *, back: bool = False) -> dict[str, Any]:
+    files = [folder / f"{key}.ttl" for folder in jaffle]
+    ran = fairmesh("diff", *(files[::-1] if back else files), "--format", "json")
+    assert ran.code == 0, "what dbt imports is a draft"
+    found: dict[str, Any] = json.loads(ran.out)["comparison"]
+    return found
+
+
+def codes(comparison: dict[str, Any]) -> Counter[str]:
+    return Counter(f"{change['kind']} {change['what']}" for change in comparison["changes"])
+
+
+def test_a_new_version_of_a_dbt_project(jaffle: tuple[Path, Path]) -> None:
+    assert codes(differences(jaffle, "jaffle.staging")) == {"editorial record-changed": 1}
+    seeds = differences(jaffle, "jaffle.jaffle-data")
+    assert codes(seeds)["breaking dataset-removed"] == 1
+    assert seeds["version"]["required"] == "minor", "before 1.0.0 a minor version may break"
+    marts = codes(differences(jaffle, "jaffle.marts"))
+    assert marts["additive column-added"] > 10
+    assert not any(code.startswith("breaking") for code in marts)
+
+
+def test_the_way_back_drops_what_the_way_there_added(jaffle: tuple[Path, Path]) -> None:
+    there, back = (codes(differences(jaffle, "jaffle.marts", back=back)) for back in (False, True))
+    dropped = back["breaking column-dropped"] + back["editorial column-dropped"]  # of output and internal datasets
+    assert dropped == there["additive column-added"]
+
+
+# -- a server ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("diff") / "data") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def token(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A producer's, after orders and revenue were registered."""
+    domains = [option for domain in DOMAINS for option in ("--domain", domain)]
+    made = server.token("producer", "--role", "producer", *domains, "--clearance", "restricted")
+    folder = tmp_path_factory.mktemp("registered")
+    (folder / "orders.ttl").write_bytes(orders("a", "b"))
+    (folder / "revenue.ttl").write_bytes(revenue())
+    ran = server.run("register", *sorted(folder.iterdir()), token=made)
+    assert ran.code == 0, ran.out
+    return made
+
+
+def test_a_server_names_whom_it_breaks(server: Server, token: str, write: Write) -> None:
+    ran = server.run("diff", write("new.ttl", orders("a")), token=token)
+    assert ran.code == 1, ran.out + ran.err
+    assert "  breaking  column-dropped data.b" in ran.out
+    assert ran.out.endswith("breaks: 1 product: Revenue\n")
+    other = server.run("diff", write("new.ttl", orders("b")), token=token)
+    assert other.out.endswith("breaks: 0 products\n")
+
+
+def test_a_breaking_change_is_refused_until_the_version_says_so(server: Server, token: str, write: Write) -> None:
+    new = write("new.ttl", orders("a"))
+    for command in ("validate", "register"):
+        ran = server.run(command, new, token=token)
+        assert ran.code == 4, ran.out
+        assert "[breaking-change] sales.orders: 1 breaking change (column-dropped data.b)" in ran.out
+        assert "1 product depends on it: Revenue. Raise dcat:version to 2.0.0" in ran.out
+        assert "breaks: 1 product: Revenue" in ran.out
+    draft = server.run("validate", write("major.ttl", orders("a", version="2.0.0")), token=token)
+    assert draft.code == 0, draft.out
+    assert "breaks: 1 product: Revenue" in draft.out
+
+
+def test_what_is_not_registered_cannot_be_compared(server: Server, token: str, write: Write) -> None:
+    ran = server.run("diff", write("new.ttl", product("web.new")), token=token)
+    assert (ran.code, ran.out) == (1, "")
+    assert "there is no web.new here for you yet" in ran.err
+
+
+def test_a_server_denies_a_comparison_to_whom_it_denies_the_change(server: Server, token: str, write: Write) -> None:
+    assert server.run("diff", write("new.ttl", orders("a"))).code == 3
