@@ -28,10 +28,11 @@ test: $(INSTALLED) ## run all tests; ARGS="-k word" narrows them
 soak: $(INSTALLED) ## the law of hiding and its state machine, ten times as long, with what they count
 	@FAIRMESH_SOAK=1 $(BIN)/python -m pytest -s tests/properties/test_law.py tests/properties/test_hidden_writes.py $(ARGS)
 
-check: $(INSTALLED) $(TYPES) ## format, lint, types, import rules, pages, rule examples, policy tests
+check: $(INSTALLED) $(TYPES) ## format, lint, types, import rules, pages, rules and their examples, policy tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p fairmesh.catalog -p fairmesh.api
+	$(BIN)/fairmesh rules lint ontologies && $(BIN)/fairmesh rules test ontologies
 	$(BIN)/python -m pytest -q $(RULES)
 
 fix: $(INSTALLED) ## format, and correct what the linter can

@@ -11,7 +11,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from fairmesh.api import diff_cli, policy_cli, reads, rules_cli, submissions, waiver_cli
+from fairmesh.api import diff_cli, governance_cli, policy_cli, reads, rules_cli, shape_cli, submissions, waiver_cli
 from fairmesh.api.auth import ROLES, Tokens
 from fairmesh.api.client import BATCH_DOCUMENTS, Refused, Unreachable
 from fairmesh.api.commands import (
@@ -23,10 +23,12 @@ from fairmesh.api.commands import (
     add_reader,
     client,
     command,
+    existing,
     print_found,
     reader,
 )
 from fairmesh.api.output import Progress, Terminal, show, table
+from fairmesh.api.report_files import ReportFile
 from fairmesh.api.submissions import Document, Gathered
 from fairmesh.api.verdicts import DENIED, OK, REFUSED, UNAVAILABLE, UNREADABLE, Run, Verdict, exit_code
 from fairmesh.catalog.config import Settings
@@ -56,6 +58,7 @@ answers over GraphQL.
   fairmesh validate product.ttl                    what the rules say of a document, without a server
   fairmesh register product.ttl --server URL       put it into the mesh
   fairmesh import dbt manifest.json --domain shop  see what a dbt project would become
+  fairmesh rules impact ontologies --server URL    which products other rules would newly fail
   fairmesh policy impact policies --server URL     who would gain or lose what by other access policies"""
 
 
@@ -108,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     policy_cli.add(commands)
     rules_cli.add(commands)
     waiver_cli.add(commands)
+    governance_cli.add(commands)
     _add_operations(commands)
     return parser
 
@@ -149,13 +153,19 @@ def _add_writing(commands: Commands) -> None:
     validate = command(
         commands, "validate", _validate, "judge product documents without registering them",
         "Judge product documents. Without --server the rules that ship (or those of --governance) are applied here, and"
-        "\nrules that need the mesh are listed as not checked. With --server the server judges, as on register.",
+        "\nrules that need the mesh are listed as not checked. With --server the server judges, as on register.\n\n"
+        "With --shapes any RDF is judged by plain SHACL, each file on its own. What of the shapes cannot be used is"
+        "\nleft out and named. Results refuse unless their severity is sh:Warning or sh:Info.",
     )  # fmt: skip
     validate.add_argument("files", nargs="+", metavar="FILE", help="RDF: Turtle, JSON-LD, RDF/XML, N-Triples, TriG")
     judge = validate.add_mutually_exclusive_group()
     judge.add_argument("--server", metavar="URL", help="let this server judge")
     judge.add_argument("--governance", metavar="DIR", help="folder of rule sets used instead of the ones shipped")
+    shape_cli.add_options(validate)
     _add_engine(validate)
+    validate.add_argument(
+        "--report", metavar="OUT", help="write the full SHACL report on one document: .ttl .jsonld .rdf .nt .nq .trig"
+    )
     validate.add_argument(
         "--min-fair", type=_share, metavar="MARK", help="refuse what has a FAIR score under this mark, from 0 to 1"
     )
@@ -333,7 +343,7 @@ def _token_create(options: argparse.Namespace) -> int:
 
 
 def _token_revoke(options: argparse.Namespace) -> int:
-    tokens = Tokens.open(_existing(Settings.read({"data": options.data})).data)
+    tokens = Tokens.open(existing(Settings.read({"data": options.data})).data)
     try:
         ended = tokens.revoke(options.subject)
     finally:
@@ -348,18 +358,41 @@ def _token_revoke(options: argparse.Namespace) -> int:
 
 
 def _validate(options: argparse.Namespace) -> int:
+    if shape_cli.asked(options):
+        return shape_cli.validate(options)
     if options.server and options.engine:
         raise ConfigError("--engine is for judging here", remedy="Leave it out: the server has an engine of its own")
     settings = Settings.read({"governance": options.governance, "engine": options.engine})
+    report = ReportFile.named(options.report, options.files)
     gathered = submissions.gather(options.files)
     if options.server:
         judged = _send(options.server, gathered.documents, "checking", dry_run=True)
         verdicts = [replace(verdict, change=None, changes=()) for verdict in judged]
         if options.min_fair is not None:
             verdicts = [verdict.at_least(options.min_fair) for verdict in verdicts]
+        if report is not None:
+            told = [report.fetch(client(options.server), each) for each in gathered.documents]
+            _report(report, told)
     else:
-        verdicts = _check(settings, gathered.documents, options.min_fair)
-    return _finish("validate", gathered, verdicts, CHECKED, options.format)
+        verdicts = _check(settings, gathered.documents, options.min_fair, report)
+    return _finish("validate", gathered, verdicts, CHECKED, options.format, pages=_pages(options.server))
+
+
+def _report(file: ReportFile, told: Sequence[bytes | None]) -> None:
+    """Write the one report, if there is any."""
+    if told and told[0] is not None:
+        file.write(told[0])
+    else:
+        Terminal(sys.stderr, os.environ).line("note: no report was written: the document could not be judged")
+
+
+def _pages(server: str | None) -> str:
+    """What the addresses of rules' pages begin with: those of the server, which are of the rules that judged."""
+    if server:
+        return server.rstrip("/") + "/rules/"
+    from fairmesh.catalog.rulefiles import RULES
+
+    return RULES
 
 
 def _register(options: argparse.Namespace) -> int:
@@ -369,7 +402,10 @@ def _register(options: argparse.Namespace) -> int:
     verdicts = _send(
         options.server, gathered.documents, "registering", dry_run=options.dry_run, if_revision=options.if_revision
     )
-    return _finish("register", gathered, verdicts, REGISTERED, options.format, dry_run=options.dry_run)
+    return _finish(
+        "register", gathered, verdicts, REGISTERED, options.format, dry_run=options.dry_run,
+        pages=_pages(options.server),
+    )  # fmt: skip
 
 
 def _send(
@@ -381,7 +417,9 @@ def _send(
     )  # fmt: skip
 
 
-def _check(settings: Settings, documents: Sequence[Document], min_fair: float | None = None) -> list[Verdict]:
+def _check(
+    settings: Settings, documents: Sequence[Document], min_fair: float | None = None, report: ReportFile | None = None
+) -> list[Verdict]:
     if not documents:
         return []
     from fairmesh.api.offline import Checker  # the validator takes as long to load as all the rest
@@ -389,14 +427,17 @@ def _check(settings: Settings, documents: Sequence[Document], min_fair: float | 
     with Checker.open(settings, len(documents)) as checker:
         for uncompiled in checker.rules.unsupported:
             Terminal(sys.stderr, os.environ).line(f"note: {uncompiled}")
-        return checker.check(documents, Progress("checking", len(documents)).add, min_fair)
+        verdicts = checker.check(documents, Progress("checking", len(documents)).add, min_fair)
+        if report is not None:
+            _report(report, [checker.report_rdf(each.file, report.media_type) for each in documents])
+        return verdicts
 
 
 def _finish(
     action: str, gathered: Gathered, verdicts: Sequence[Verdict], words: tuple[str, ...], form: str, *,
-    dry_run: bool = False,
+    dry_run: bool = False, pages: str = "",
 ) -> int:  # fmt: skip
-    run = Run(action, (*verdicts, *gathered.failed), words, tuple(gathered.notes), dry_run)
+    run = Run(action, (*verdicts, *gathered.failed), words, tuple(gathered.notes), dry_run, pages)
     show(run, form)
     return run.exit_code
 
@@ -472,17 +513,10 @@ def _lineage(options: argparse.Namespace) -> int:
 # -- operations -------------------------------------------------------------------------------------------------------
 
 
-def _existing(settings: Settings) -> Settings:
-    """Raises `ConfigError` when the data directory is not there: these commands never make one."""
-    if not settings.data.is_dir():
-        raise ConfigError(f"there is no data directory {settings.data}", remedy="Name it with --data DIR")
-    return settings
-
-
 def _rebuild(options: argparse.Namespace) -> int:
     from fairmesh.catalog import rebuild
 
-    done = rebuild(_existing(Settings.read({"data": options.data})))
+    done = rebuild(existing(Settings.read({"data": options.data})))
     print(f"rebuilt from {done.entries} entries")
     print(f"before {done.before}")
     print(f"after  {done.after}")
@@ -493,7 +527,7 @@ def _rebuild(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from fairmesh.catalog.journal import Journal
 
-    journal = Journal.open(_existing(Settings.read({"data": options.data})).data, create=False)
+    journal = Journal.open(existing(Settings.read({"data": options.data})).data, create=False)
     try:
         found = journal.verify(expect=options.expect)
     finally:

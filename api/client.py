@@ -94,25 +94,31 @@ class Client:
         """The public key that verifies the bundle, as PEM."""
         return self._send("GET", "/bundles/key.pem", None, {"Accept": "application/x-pem-file"})
 
-    def graphql(self, query: str, variables: Mapping[str, object]) -> Mapping[str, Any]:
-        """The data of a query. Raises `Refused` with the first error of one that failed."""
+    def graphql(
+        self, query: str, variables: Mapping[str, object], *, timeout: float = TIMEOUT
+    ) -> Mapping[str, Any]:  # fmt: skip
+        """The data of a query. `timeout` as `TIMEOUT`. Raises `Refused` with the first error of one that failed."""
         body = orjson.dumps({"query": query, "variables": variables})
-        answer = self._json("POST", "/graphql", body, {"Content-Type": "application/json"})
+        answer = self._json("POST", "/graphql", body, {"Content-Type": "application/json"}, timeout)
         if answer.get("errors"):
             raise _graphql_error(200, answer)
         return _mapping(answer.get("data"))
 
-    def _json(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Mapping[str, Any]:
-        content = self._send(method, path, body, headers)
+    def _json(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str], timeout: float = TIMEOUT
+    ) -> Mapping[str, Any]:
+        content = self._send(method, path, body, headers, timeout)
         try:
             return _mapping(orjson.loads(content))
         except orjson.JSONDecodeError:
             raise Unreachable(f"{self.url} did not answer like a fairmesh server", remedy="Check the URL") from None
 
-    def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
+    def _send(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout: float = TIMEOUT
+    ) -> bytes:
         request = Request(self.url + path, data=body, headers={**self._headers, **headers}, method=method)
         try:
-            with self._opener.open(request, timeout=TIMEOUT) as response:
+            with self._opener.open(request, timeout=timeout) as response:
                 content: bytes = response.read()
                 return content
         except HTTPError as error:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, date, datetime, time
+from pathlib import Path
 from typing import Any
 
 from fairmesh.api.client import Client
 from fairmesh.api.output import FORMATS, Terminal
 from fairmesh.api.verdicts import OK
 from fairmesh.catalog.config import Settings
+from fairmesh.catalog.errors import ConfigError
 
 EXITS = """\
 exit codes:
@@ -70,6 +75,13 @@ def add_reader(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def existing(settings: Settings) -> Settings:
+    """For commands on a data directory that never make one. Raises `ConfigError` when it is not there."""
+    if not settings.data.is_dir():
+        raise ConfigError(f"there is no data directory {settings.data}", remedy="Name it with --data DIR")
+    return settings
+
+
 def client(url: str) -> Client:
     """The server at this URL, asked with the token of FAIRMESH_TOKEN."""
     return Client(url, os.environ.get("FAIRMESH_TOKEN") or None)
@@ -91,3 +103,34 @@ def print_found(found: Mapping[str, Any], lines: Callable[[Mapping[str, Any]], I
         for line in lines(found):
             out.line(line)
     return OK
+
+
+def moment(text: str) -> str:
+    """A point in time, as GraphQL reads it; a date stands for its end."""
+    with suppress(ValueError):
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            return datetime.combine(date.fromisoformat(text), time.max, UTC).isoformat()
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return found.isoformat()
+    raise argparse.ArgumentTypeError(f"{text!r} is neither a date nor a time with its zone")
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files a server sent to a folder that is empty or not there. Raises `ConfigError`."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder} is not an empty folder", remedy="Name one that is, or that is not there")
+    strange = [path for path in files if path.startswith("/") or ".." in path.split("/")]
+    if strange:
+        raise ConfigError(f"the server names a file {strange[0]}", remedy="Check the URL: nothing was written")
+    for path, body in files.items():
+        write_file(folder / path, body)
+
+
+def write_file(place: Path, body: bytes) -> None:
+    """Write what `--out` or the like names. Raises `ConfigError`."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(body)
+    except OSError as error:
+        raise ConfigError(f"{place} cannot be written: {error.strerror}", remedy="Name another place") from error

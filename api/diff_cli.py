@@ -20,6 +20,7 @@ from fairmesh.api.verdicts import OK, REFUSED, Finding, Run, Verdict
 from fairmesh.catalog import rdf
 from fairmesh.catalog.changes import compare
 from fairmesh.catalog.config import Settings
+from fairmesh.catalog.document import ProductDocument
 from fairmesh.catalog.errors import BreakingChange, ConfigError, InputError, NotFound
 from fairmesh.catalog.intake import Intake
 from fairmesh.catalog.model import Severity
@@ -72,7 +73,7 @@ def _of_files(before: Document, after: Document) -> dict[str, Any]:
     """`{key, iri, comparison}` of two documents. Raises `InputError` when they are about two products."""
     settings = Settings.read()
     with closing(Intake(settings, 1)) as intake:
-        old, new = (intake.document(document.content, document.media_type) for document in (before, after))
+        old, new = (_read(intake, document) for document in (before, after))
     if old.product != new.product:
         raise InputError(
             f"{before.file} describes {old.key}, {after.file} {new.key}", remedy="Compare revisions of one product"
@@ -81,6 +82,15 @@ def _of_files(before: Document, after: Document) -> dict[str, Any]:
         rdf.load(old.nquads), rdf.load(new.nquads), product=new.product, iri_base=settings.iri_base
     )  # fmt: skip
     return {"key": new.key, "product": new.product, "comparison": comparison_json(comparison)}
+
+
+def _read(intake: Intake, document: Document) -> ProductDocument:
+    """Raises the errors of `Intake.document`, naming the file."""
+    try:
+        return intake.document(document.content, document.media_type)
+    except InputError as error:
+        error.message = f"{document.file}: {error.message}"
+        raise
 
 
 def _with_server(url: str, document: Document) -> dict[str, Any]:

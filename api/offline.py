@@ -14,8 +14,9 @@ from fairmesh.api.verdicts import Verdict
 from fairmesh.catalog import fair, rdf
 from fairmesh.catalog.config import Settings
 from fairmesh.catalog.errors import FairmeshError
-from fairmesh.catalog.governance import RuleSet, Validator
+from fairmesh.catalog.governance import RuleSet, Validator, report_graph
 from fairmesh.catalog.intake import Intake, with_lines
+from fairmesh.catalog.model import Report
 from fairmesh.catalog.places import Positions
 from fairmesh.catalog.rulefiles import SHIPPED
 
@@ -29,6 +30,7 @@ class Checker:
         self.rules = rules
         self._validator = Validator(rules, size)
         self._size = size
+        self._reports: dict[str, Report] = {}
 
     @classmethod
     @contextmanager
@@ -56,6 +58,11 @@ class Checker:
                 done(1)
             return verdicts
 
+    def report_rdf(self, file: str, media_type: str) -> bytes | None:
+        """The whole report on a document that was checked, as RDF; None when it could not be judged."""
+        report = self._reports.get(file)
+        return None if report is None else rdf.serialize(report_graph(report), media_type)
+
     def _verdict(self, document: Document, min_fair: float | None) -> Verdict:
         try:
             return self._judge(document, min_fair)
@@ -70,6 +77,7 @@ class Checker:
             iri_base=base, now=now, offline=True,
         )  # fmt: skip
         placed = with_lines(report, content, document.media_type, base)
+        self._reports[given.file] = placed
         verdict = Verdict.judged(given.file, document.key, placed, record=given.record)
         if min_fair is None:
             return verdict

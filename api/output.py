@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 import sys
+import threading
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,6 +15,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, time
 from importlib.metadata import version
 from pathlib import Path
+from time import monotonic
 from typing import Any, TextIO
 from urllib.parse import quote
 
@@ -27,6 +30,9 @@ _COLORS = {
     **dict.fromkeys(("ok", "created", "updated", "additive"), "32"),
 }  # fmt: skip
 _CHANGES_SHOWN = 10
+_EXAMPLES = 3
+SHAPES = "validate --shapes"
+"""The action of judging by plain shapes: their findings name the nodes they are about, and the component."""
 
 
 class Terminal:
@@ -75,6 +81,34 @@ class Progress:
             sys.stderr.flush()
 
 
+class Waiting:
+    """While the context is open: what is waited for, and for how long, on standard error when that is a terminal."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._turn, daemon=True)
+
+    def __enter__(self) -> None:
+        if sys.stderr.isatty():
+            self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _turn(self) -> None:
+        start = monotonic()
+        for sign in itertools.cycle("|/-\\"):
+            sys.stderr.write(f"\r{sign} {self._what}, {monotonic() - start:.0f} s")
+            sys.stderr.flush()
+            if self._over.wait(0.2):
+                break
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
+
+
 _MARK = re.compile("\0(\\d*)\0")
 
 
@@ -101,15 +135,27 @@ def text(run: Run, out: Terminal) -> None:
     """A line for each document with its findings below, then the notes, then what was refused and why."""
     for verdict in run.verdicts:
         _document(run, verdict, out)
+    many = len(run.verdicts) > 1 or run.action == "import"
+    if not many:
+        _pages(run, out)
     for note in run.notes:
         out.line(f"note: {note}")
     missing = sorted({rule for verdict in run.verdicts for rule in verdict.not_checked})
     if missing:
         out.line(f"not checked: {', '.join(missing)} (they need the mesh: use --server)")
-    if len(run.verdicts) > 1 or run.action == "import":
+    if many:
         _table(run, out)
+        _pages(run, out)
     if run.dry_run:
         out.line("dry run: nothing was stored")
+
+
+def _pages(run: Run, out: Terminal) -> None:
+    """Where more is said of the rules named above, those that refuse first."""
+    named = dict.fromkeys(group[0].rule for verdict in run.verdicts for group in verdict.groups())
+    for rule in named:
+        if page := run.page(rule):
+            out.line(f"  more on {rule}: {page}")
 
 
 def _document(run: Run, verdict: Verdict, out: Terminal) -> None:
@@ -140,7 +186,11 @@ def _document(run: Run, verdict: Verdict, out: Terminal) -> None:
         groups.sort(key=lambda group: group[0].line or 0)
     for group in groups:
         if run.action != "import" or (not verdict.ok and group[0].gates):
-            out.line("  " + _group(verdict, group, out))
+            out.line("  " + _group(verdict, group, out.paint))
+            if run.action == SHAPES:
+                out.line("    " + _about(group))
+    for each in verdict.stopped:
+        out.line(f"  {verdict.file}: could not be evaluated [{each['rule']}] {each['reason']} (it refuses nothing)")
     if not verdict.ok and verdict.code != "not-conforming":
         out.line(f"  {place(verdict.file, verdict.line, verdict.column)}: {out.paint('error')} {_fault(verdict)}")
 
@@ -170,16 +220,23 @@ def _breaking(verdict: Verdict, out: Terminal) -> None:
     out.line(f"  {breaks_line(verdict.breaks, verdict.breaks_truncated)}")
 
 
-def _group(verdict: Verdict, group: list[Finding], out: Terminal) -> str:
+def _group(verdict: Verdict, group: list[Finding], paint: Callable[[str], str]) -> str:
     first = group[0]
     word = _word(first.severity, first.waived_until)
-    said = f"{place(verdict.file, first.line, first.column)}: {out.paint(word)} [{first.rule}] {first.message}"
+    said = f"{place(verdict.file, first.line, first.column)}: {paint(word)} [{first.rule}] {first.message}"
     if first.path:
         said += f" ({path_text(first.path)})"
     if len(group) > 1:
         lines = sorted({f.line for f in group[1:] if f.line is not None and f.line != first.line})
         said += f"; {len(group)} times" + (f", also at line {_some(lines)}" if lines else "")
     return said + _until(first.waived_until)
+
+
+def _about(group: list[Finding]) -> str:
+    """What plain SHACL says beside the message: the component, and which nodes it is about."""
+    nodes = list(dict.fromkeys(finding.focus for finding in group))
+    more = f" and {len(nodes) - _EXAMPLES} more" if len(nodes) > _EXAMPLES else ""
+    return f"{term(group[0].component or '')} on {', '.join(nodes[:_EXAMPLES])}{more}"
 
 
 def _word(severity: str, waived_until: str | None) -> str:
@@ -230,7 +287,10 @@ def as_json(run: Run) -> str:
         "action": run.action,
         "dry_run": run.dry_run,
         "exit_code": run.exit_code,
-        "results": [_result(verdict) for verdict in run.verdicts],
+        "results": [
+            _result(verdict) | ({"groups": _groups(run, verdict)} if run.pages or run.action == SHAPES else {})
+            for verdict in run.verdicts
+        ],
         "notes": list(run.notes),
         "reasons": [asdict(reason) for reason in reasons(run.verdicts)],
     })  # fmt: skip
@@ -238,6 +298,21 @@ def as_json(run: Run) -> str:
 
 def _result(verdict: Verdict) -> dict[str, Any]:
     return {"verdict": verdict.word, **asdict(verdict)}
+
+
+def _groups(run: Run, verdict: Verdict) -> list[dict[str, Any]]:
+    """`{rule, page, severity, path, component, message, count, lines, focus, waived_until}`: findings that say the
+    same; the places known, and the first focus nodes. `page` is None where the rule has none."""
+    return [
+        {
+            "rule": group[0].rule, "page": run.page(group[0].rule), "severity": group[0].severity,
+            "path": group[0].path, "waived_until": group[0].waived_until,
+            "component": group[0].component, "message": group[0].message, "count": len(group),
+            "lines": sorted({finding.line for finding in group if finding.line is not None}),
+            "focus": list(dict.fromkeys(finding.focus for finding in group))[:_EXAMPLES],
+        }
+        for group in verdict.groups()
+    ]  # fmt: skip
 
 
 def _dump(value: object) -> str:
@@ -252,7 +327,7 @@ def sarif(run: Run) -> str:
     results = [_sarif_result(verdict, *item) for verdict in run.verdicts for item in _items(verdict)]
     results += [{"ruleId": "note", "level": "note", "message": {"text": note}} for note in run.notes]
     rules = sorted({result["ruleId"] for result in results})
-    driver = {"name": "fairmesh", "version": version("fairmesh"), "rules": [{"id": rule} for rule in rules]}
+    driver = {"name": "fairmesh", "version": version("fairmesh"), "rules": [_sarif_rule(run, rule) for rule in rules]}
     return _dump({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -260,12 +335,22 @@ def sarif(run: Run) -> str:
     })  # fmt: skip
 
 
+def _sarif_rule(run: Run, rule: str) -> dict[str, str]:
+    page = run.page(rule)
+    return {"id": rule} | ({"helpUri": page} if page else {})
+
+
 def _items(verdict: Verdict) -> Iterator[tuple[str, str, str, int | None, int | None, str | None]]:
     """(severity, rule, message, line, column, waived until) of everything there is to say about a document."""
     for finding in verdict.findings:
         yield finding.severity, finding.rule, finding.message, finding.line, finding.column, finding.waived_until
-    if not verdict.ok and not (verdict.code == "not-conforming" and verdict.findings):
+    if _unsaid(verdict):
         yield "VIOLATION", verdict.code, _subject(verdict) + verdict.why, verdict.line, verdict.column, None
+
+
+def _unsaid(verdict: Verdict) -> bool:
+    """Whether the problem says more than the findings."""
+    return not verdict.ok and not (verdict.code == "not-conforming" and bool(verdict.findings))
 
 
 def _subject(verdict: Verdict) -> str:
@@ -306,7 +391,7 @@ def junit(run: Run) -> str:
     for verdict in run.verdicts:
         name = verdict.key or verdict.record or verdict.file
         case = ET.SubElement(suite, "testcase", {"classname": _xml(verdict.file), "name": _xml(name)})
-        said = [_sentence(verdict.file, *item) for item in _items(verdict)]
+        said = list(_sentences(run, verdict))
         kind = _kind(verdict)
         if kind:
             failure = ET.SubElement(case, kind, {"message": _xml(verdict.why), "type": _xml(verdict.code)})
@@ -324,10 +409,16 @@ def _kind(verdict: Verdict) -> str:
     return "" if verdict.ok else "failure" if verdict.exit_code == 1 else "error"
 
 
-def _sentence(
-    file: str, severity: str, rule: str, message: str, line: int | None, column: int | None, waived: str | None
-) -> str:
-    return f"{place(file, line, column)}: {_word(severity, waived)} [{rule}] {message}{_until(waived)}"
+def _sentences(run: Run, verdict: Verdict) -> Iterator[str]:
+    """Everything there is to say about a document; what says the same together, with the page of its rule."""
+    for group in verdict.groups():
+        page = run.page(group[0].rule)
+        yield _group(verdict, group, str) + (f" See {page}" if page else "")
+    for each in verdict.stopped:
+        yield f"{verdict.file}: could not be evaluated [{each['rule']}] {each['reason']}"
+    if _unsaid(verdict):
+        where = place(verdict.file, verdict.line, verdict.column)
+        yield f"{where}: {_WORDS['VIOLATION']} [{verdict.code}] {_subject(verdict)}{verdict.why}"
 
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -342,18 +433,20 @@ _COMMANDS = {"VIOLATION": "error", "WARNING": "warning", "INFO": "notice"}
 
 def github(run: Run) -> str:
     """GitHub Actions workflow commands: an annotation for every finding, refusal and note."""
-    lines = [_annotation(verdict.file, *item) for verdict in run.verdicts for item in _items(verdict)]
+    lines = [_annotation(run, verdict.file, *item) for verdict in run.verdicts for item in _items(verdict)]
     lines += [f"::notice title=fairmesh::{_data(note)}" for note in run.notes]
     return "\n".join(lines)
 
 
 def _annotation(
-    file: str, severity: str, rule: str, message: str, line: int | None, column: int | None, waived: str | None
-) -> str:
+    run: Run, file: str, severity: str, rule: str, message: str, line: int | None, column: int | None,
+    waived: str | None,
+) -> str:  # fmt: skip
     properties = {"file": file, "line": line, "col": column, "title": f"fairmesh {rule}"}
     given = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items() if value)
     kind = "notice" if waived else _COMMANDS[severity]
-    return f"::{kind} {given}::{_data(message + _until(waived))}"
+    page = run.page(rule)
+    return f"::{kind} {given}::{_data(message + _until(waived) + (chr(10) + page if page else ''))}"
 
 
 def _data(said: str) -> str:

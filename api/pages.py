@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from fairmesh.catalog.model import Direction, PageRequest, Relation
 from fairmesh.catalog.rdf import TURTLE, compact
-from fairmesh.catalog.rulefiles import Rule
+from fairmesh.catalog.rulefiles import Mode, Rule
 from fairmesh.catalog.ruling import Ruling
 from fairmesh.catalog.view import View
 
@@ -34,13 +34,13 @@ def node_page(view: View, iri: str, iri_base: str) -> bytes:
     return _page(label, f"<p><code>{escape(iri)}</code> {types}</p>{about}{''.join(parts)}")
 
 
-def _page(title: str, body: str) -> bytes:
-    """`body` is HTML."""
+def _page(title: str, body: str, above: str = "") -> bytes:
+    """`body` and `above`, the way back, are HTML."""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>
 <meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">
 <link rel="stylesheet" href="/portal/style.css"></head>
-<body class="page"><main><p><a href="/">fairmesh</a></p><h1>{escape(title)}</h1>
+<body class="page"><main><p><a href="/">fairmesh</a>{f" / {above}" if above else ""}</p><h1>{escape(title)}</h1>
 {body}</main></body></html>
 """.encode()
 
@@ -74,37 +74,54 @@ def _link(view: View, iri: str, iri_base: str) -> str:
 
 def rule_page(ruling: Ruling, rule: Rule, now: datetime) -> bytes:
     """What a rule asks for and why, what meets and breaks it, who keeps it, and what it does today."""
-    today = rule.schedule.at(now.date())
-    facts = [("What it does", _modes(rule, now)), ("Kept by", rule.owner or "nobody")]
+    facts = [("What it does", escape(_modes(rule, now))), ("Kept by", escape(rule.owner or "nobody"))]
     facts += [("Since", rule.since.isoformat())] if rule.since is not None else []
-    facts += [("About", ", ".join(compact(target) or target for target in rule.targets))] if rule.targets else []
-    facts += [("Rule set", ruling.digest)]
-    rows = [f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in facts]
-    remedies = "".join(f"<li>{escape(text)}</li>" for _, text in dict.fromkeys(rule.messages))
+    facts += [("Looks at", _targets(rule))] if rule.targets else []
+    facts += [("IRI", f"<code>{escape(rule.iri)}</code>"), ("Rule set", f"<code>{escape(ruling.digest)}</code>")]
+    rows = [f"<tr><th>{escape(name)}</th><td>{html}</td></tr>" for name, html in facts]
+    remedies = "".join(f"<li>{escape(text)}</li>" for text in dict.fromkeys(text for _, text in rule.messages))
+    shown = ruling.rules.rdf(rule.iri, TURTLE).decode()
     body = (
         f"<p>{escape(rule.comment)}</p><h2>What to do</h2><ul>{remedies}</ul>"
-        f"<table>{''.join(rows)}</table>{_examples(ruling, rule)}"
-        f"<h2>As SHACL</h2><pre>{escape(ruling.rules.rdf(rule.iri, TURTLE).decode())}</pre>"
+        f"<h2>The rule</h2><table>{''.join(rows)}</table>{_examples(ruling, rule)}"
+        f"<h2>As SHACL</h2><pre>{escape(shown)}</pre>"
     )
-    return _page(f"{rule.id}: {rule.label}", f"<p><code>{escape(rule.iri)}</code> {escape(today.value)}</p>{body}")
+    return _page(f"{rule.id}: {rule.label}", body, above='<a href="/rules">Rules</a>')
 
 
 def rules_page(ruling: Ruling, now: datetime) -> bytes:
-    """All rules in force, with what they do today."""
-    rows = [
-        f'<tr><th><a href="/rules/{escape(quote(rule.id))}">{escape(rule.id)}</a></th><td>{escape(rule.label)}</td>'
-        f"<td>{escape(_modes(rule, now))}</td><td>{escape(rule.owner or '')}</td></tr>"
-        for rule in ruling.rules.rules
-    ]
-    return _page("Rules", f"<p>Rule set <code>{escape(ruling.digest)}</code></p><table>{''.join(rows)}</table>")
+    """All rules in force by level, with what they do today and whom to ask."""
+    levels: dict[str, list[str]] = {}
+    for rule in ruling.rules.rules:
+        levels.setdefault(rule.id.rpartition("/")[0], []).append(
+            f'<tr><td><a href="/rules/{escape(quote(rule.id))}">{escape(rule.id.rpartition("/")[2])}</a></td>'
+            f"<td>{escape(rule.label)}</td><td>{escape(_modes(rule, now))}</td><td>{escape(rule.owner or '')}</td></tr>"
+        )
+    head = "<tr><th>Rule</th><th>About</th><th>What it does</th><th>Kept by</th></tr>"
+    tables = "".join(
+        f'<h2>{escape(level)}</h2><table class="rules">{head}{"".join(rows)}</table>' for level, rows in levels.items()
+    )
+    return _page("Rules", f"<p>In force: rule set <code>{escape(ruling.digest)}</code></p>{tables}")
+
+
+_WORDS = {
+    Mode.GATE: "refuses",
+    Mode.GATE_WHEN_LIVE: "refuses live products, warns others",
+    Mode.WARN: "warns",
+    Mode.ADVISE: "advises",
+}
 
 
 def _modes(rule: Rule, now: datetime) -> str:
-    """`warn; gate from 2027-01-01`."""
+    """`warns; from 2027-01-01: refuses`."""
     schedule, today = rule.schedule, rule.schedule.at(now.date())
     if schedule.next_mode is None or schedule.next_from is None or today is schedule.next_mode:
-        return today.value
-    return f"{today.value}; {schedule.next_mode.value} from {schedule.next_from.isoformat()}"
+        return _WORDS[today]
+    return f"{_WORDS[today]}; from {schedule.next_from.isoformat()}: {_WORDS[schedule.next_mode]}"
+
+
+def _targets(rule: Rule) -> str:
+    return ", ".join(_name(target) for target in rule.targets)
 
 
 def _examples(ruling: Ruling, rule: Rule) -> str:

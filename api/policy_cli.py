@@ -6,21 +6,28 @@ import argparse
 import io
 import json
 import os
-import re
 import sys
 import tarfile
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairmesh.api import policy_reads
 from fairmesh.api.client import Refused
-from fairmesh.api.commands import Commands, add_format, add_reader, command, print_found, reader
+from fairmesh.api.commands import (
+    Commands,
+    add_format,
+    add_reader,
+    command,
+    moment,
+    print_found,
+    reader,
+    write_file,
+    write_files,
+)
 from fairmesh.api.output import Terminal, show
 from fairmesh.api.verdicts import OK, REFUSED
-from fairmesh.catalog.errors import ConfigError, InputError
+from fairmesh.catalog.errors import InputError
 from fairmesh.catalog.model import Action
 
 if TYPE_CHECKING:
@@ -98,7 +105,7 @@ def _add_reading(actions: Commands) -> None:
         "be read or published again.",
     )  # fmt: skip
     shown.add_argument(
-        "--as-of", metavar="WHEN", type=_moment, help="then: 2026-05-31 (its end, UTC) or 2026-05-31T12:00:00Z"
+        "--as-of", metavar="WHEN", type=moment, help="then: 2026-05-31 (its end, UTC) or 2026-05-31T12:00:00Z"
     )
     shown.add_argument("--out", metavar="DIR", help="write the rules to this folder, which must be empty or absent")
     _add_text_or_json(shown)
@@ -121,17 +128,6 @@ def _add_reading(actions: Commands) -> None:
 
 def _add_text_or_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
-
-
-def _moment(text: str) -> str:
-    """A point in time, as GraphQL reads it; a date stands for its end."""
-    with suppress(ValueError):
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-            return datetime.combine(date.fromisoformat(text), time.max, UTC).isoformat()
-        found = datetime.fromisoformat(text)
-        if found.tzinfo is not None:
-            return found.isoformat()
-    raise argparse.ArgumentTypeError(f"{text!r} is neither a date nor a time with its zone")
 
 
 # -- judging ----------------------------------------------------------------------------------------------------------
@@ -230,26 +226,8 @@ def _say(text: str) -> None:
 def _show(options: argparse.Namespace) -> int:
     found = policy_reads.in_force(reader(options), options.as_of)
     if options.out:
-        _write_files(Path(options.out), {file["path"]: file["source"].encode() for file in found["files"]})
+        write_files(Path(options.out), {file["path"]: file["source"].encode() for file in found["files"]})
     return print_found(found, policy_reads.in_force_lines, options.format)
-
-
-def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"{folder} is not an empty folder", remedy="Name one that is, or that is not there")
-    strange = [path for path in files if path.startswith("/") or ".." in path.split("/")]
-    if strange:
-        raise ConfigError(f"the server names a file {strange[0]}", remedy="Check the URL: nothing was written")
-    for path, body in files.items():
-        _write(folder / path, body)
-
-
-def _write(place: Path, body: bytes) -> None:
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(body)
-    except OSError as error:
-        raise ConfigError(f"{place} cannot be written: {error.strerror}", remedy="Name another with --out") from error
 
 
 def _who(options: argparse.Namespace) -> int:
@@ -279,8 +257,8 @@ def _bundle(options: argparse.Namespace) -> int:
     server = reader(options)
     content = server.bundle()
     if options.public_key:
-        _write(Path(options.public_key), server.bundle_key())
-    _write(Path(options.out), content)
+        write_file(Path(options.public_key), server.bundle_key())
+    write_file(Path(options.out), content)
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         manifest = archive.extractfile(".manifest")
         revision = json.load(manifest)["revision"] if manifest else ""

@@ -118,7 +118,7 @@ def propose(client: Client, files: Mapping[str, bytes], domain: str | None) -> M
     Raises `Refused`: 403, 409, and 422 for a policy that cannot be used.
     """
     answer = client.graphql(_PROPOSE, {"input": _input(files, domain)})["proposePolicies"]
-    _refuse(answer["errors"])
+    refuse(answer["errors"])
     return dict(answer["impact"])
 
 
@@ -131,7 +131,7 @@ def publish(
     answer = dict(client.graphql(_PUBLISH, {"input": asked})["publishPolicies"])
     failed = answer.pop("errors")
     if answer["impact"] is None or not answer["impact"]["widens"]:
-        _refuse(failed)
+        refuse(failed)
     return answer
 
 
@@ -143,7 +143,8 @@ def _input(files: Mapping[str, bytes], domain: str | None) -> dict[str, object]:
 _REFUSALS = {"FORBIDDEN": (403, "forbidden"), "CONFLICT": (409, "conflict")}
 
 
-def _refuse(errors: Sequence[Mapping[str, Any]]) -> None:
+def refuse(errors: Sequence[Mapping[str, Any]]) -> None:
+    """Raise the first of a payload's failures as `Refused`, with its exit code's status."""
     for error in errors:
         status, code = _REFUSALS.get(error["code"], (422, "not-conforming"))
         reasons = (error.get("decision") or {}).get("reasons") or ()

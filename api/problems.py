@@ -86,7 +86,8 @@ def problem_of(error: errors.FairmeshError) -> dict[str, Any]:
 
 
 def report_json(report: model.Report) -> dict[str, Any]:
-    """`{conforms, ruleset, counts, groups: [...], findings: [...], not_checked}`; groups are what a person reads."""
+    """`{conforms, ruleset, counts, groups: [...], findings: [...], not_checked, failed}`; groups are what a person
+    reads. `failed` are `{rule, reason}` of rules that could not be evaluated: they refuse nothing."""
     return {
         "conforms": report.conforms,
         "ruleset": report.ruleset,
@@ -94,6 +95,7 @@ def report_json(report: model.Report) -> dict[str, Any]:
         "groups": [asdict(group) for group in report.groups()],
         "findings": [_finding(finding) for finding in report.findings],
         "not_checked": list(report.not_checked),
+        "failed": [{"rule": rule, "reason": reason} for rule, reason in report.failed],
     }
 
 

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import re
+import sys
+import time as clock
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fairmesh.api.commands import Commands, add_format, command
-from fairmesh.api.output import show
+from fairmesh.api import rules_reads
+from fairmesh.api.client import Client, Refused
+from fairmesh.api.commands import (
+    Commands,
+    add_format,
+    add_reader,
+    command,
+    moment,
+    print_found,
+    reader,
+    write_files,
+)
+from fairmesh.api.output import Progress, Terminal, Waiting, show
 from fairmesh.api.problems import problem
 from fairmesh.api.submissions import read_file
-from fairmesh.api.verdicts import Finding, Run, Verdict
+from fairmesh.api.verdicts import OK, REFUSED, Finding, Run, Verdict
 from fairmesh.catalog.config import Settings
 from fairmesh.catalog.errors import ConfigError, FairmeshError, InputError
 
@@ -24,6 +39,7 @@ if TYPE_CHECKING:
     from fairmesh.catalog.rulelint import Problem
 
 WORDS = ("ok", "refused")
+FORBIDDEN = 403
 
 _SETS = """\
 A rule set is a folder, or a bundle of one (git archive: .tar, .tar.gz, .zip), with core/, org/<org>/ or
@@ -32,7 +48,7 @@ domains/<domain>/ in it, or in ontologies/ in it. One without core/ stands on th
 
 def add(commands: Commands) -> None:
     """Declare the commands."""
-    parser = commands.add_parser("rules", help="write and try rules", allow_abbrev=False)
+    parser = commands.add_parser("rules", help="write, try and publish rules", allow_abbrev=False)
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     lint = command(
         actions, "lint", _lint, "what is wrong with rules",
@@ -40,19 +56,69 @@ def add(commands: Commands) -> None:
         "can never be met, slow patterns, forbidden queries; of rule sets also what a mesh demands: modes and their\n"
         f"dates, owners, remedies, examples. SHACL files are taken together, as one shapes graph.\n\n{_SETS}",
     )  # fmt: skip
-    lint.add_argument("paths", metavar="PATH", nargs="+", help="rule sets, files of one, or SHACL files (Turtle)")
+    lint.add_argument(
+        "paths", metavar="PATH", nargs="+", type=_named, help="rule sets, files of one, or SHACL files (Turtle)"
+    )
     test = command(
         actions, "test", _test, "try rules on their examples",
         "Judge every example: ok-*.ttl must have no violation and no warning, bad-<rule>-*.ttl must break that rule\n"
         f"and, advice aside, no other. Rules that do not lint are not tried.\n\n{_SETS}",
     )  # fmt: skip
-    test.add_argument("place", metavar="DIR", nargs="?", help="the rule set (default: the one that ships)")
+    test.add_argument("place", metavar="DIR", nargs="?", type=_named, help="the rule set (default: the one that ships)")
     test.add_argument("--at", metavar="DATE", type=_day, help="judge as on that day, UTC: 2027-01-01 (default: now)")
     test.add_argument(
         "--engine", choices=("compiled", "pyshacl"), help="what rules run on; pyshacl is the reference, and slower"
     )
     for each in (lint, test):
         add_format(each)
+    _add_publishing(actions)
+    _add_show(actions)
+
+
+def _add_publishing(actions: Commands) -> None:
+    impact = command(
+        actions, "impact", _impact, "which products other rules would newly fail",
+        "Ask a server to judge every product you may read by these rules: how many fail before and after, how many"
+        "\nnewly fail and pass, by rule, domain and owner. Exit code 1 if a product newly fails. Nothing is changed."
+        f"\n\n{_SETS}",
+    )  # fmt: skip
+    impact.add_argument(
+        "--at", metavar="DATE", type=_day, help="by the modes of that day, UTC: 2027-01-01 (default: now)"
+    )
+    impact.add_argument("--allow-failing", action="store_true", help="products may newly fail: exit code 0")
+    publish = command(
+        actions, "publish", _publish, "put rules in force",
+        "Put a rule set in force at once, for every registration that comes after. It is linted and its examples are\n"
+        "tried first; if it is refused, the one in force stays. Products are judged again in the background: one that\n"
+        f"no longer conforms stays registered, and is marked.\n\n{_SETS}",
+    )  # fmt: skip
+    publish.add_argument("--dry-run", action="store_true", help="go all the way short of putting it in force")
+    publish.add_argument("--wait", action="store_true", help="until all products you may read are judged by it")
+    for parser in (impact, publish):
+        parser.add_argument("place", metavar="DIR", nargs="?", help="the rule set (default: the one that ships)")
+        parser.add_argument("--domain", metavar="D", help="only domains/D/ of it; all other rules stay")
+        parser.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
+        add_reader(parser)
+
+
+def _add_show(actions: Commands) -> None:
+    shown = command(
+        actions, "show", _show, "which rules are, or were, in force",
+        "The rule set in force: its revision, who put it there and when, and every rule with what it does, who keeps it"
+        "\nand when that changes. --out writes its files, to be read or published again.",
+    )  # fmt: skip
+    shown.add_argument(
+        "--as-of", metavar="WHEN", type=moment, help="then: 2026-05-31 (its end, UTC) or 2026-05-31T12:00:00Z"
+    )
+    shown.add_argument("--out", metavar="DIR", help="write the files to this folder, which must be empty or absent")
+    shown.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
+    add_reader(shown)
+
+
+def _named(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("a name is empty: is a variable of the shell unset?")
+    return text
 
 
 def _day(text: str) -> datetime:
@@ -75,7 +141,7 @@ def _lint(options: argparse.Namespace) -> int:
     shapes: list[str] = []
     for path in dict.fromkeys(options.paths):
         place, name = _in_set(path)
-        if path.endswith(".ttl") and not name and not place.is_dir():
+        if path.endswith(".ttl") and not name and not os.path.isdir(place):
             shapes.append(path)
             continue
         try:
@@ -101,7 +167,7 @@ def _in_set(path: str) -> tuple[Path, str]:
     parts = Path(path).absolute().parts
     for depth in (2, 3):  # core/shapes.ttl, org/acme/shapes.ttl
         name = "/".join(parts[-depth:])
-        if FILE.fullmatch(name) and Path(path).is_file():
+        if FILE.fullmatch(name) and os.path.isfile(path):  # pathlib raises where a folder cannot be looked into
             return Path(*parts[:-depth]), name
     return Path(path), ""
 
@@ -169,7 +235,7 @@ def _test(options: argparse.Namespace) -> int:
 
     settings = Settings.read({"engine": options.engine})
     try:
-        found = read_rules(Path(options.place) if options.place else SHIPPED)
+        found = read_rules(Path(options.place) if options.place is not None else SHIPPED)
     except InputError as error:
         raise ConfigError(error.message, remedy=error.remedy) from None
     problems = [each for each in rulelint.lint(found.files, found.examples) if each.error]
@@ -204,3 +270,139 @@ def _tried(rules: RuleSet, found: RuleFiles, now: datetime, iri_base: str) -> li
         )
         for each in results
     ]
+
+
+# -- impact and publish -----------------------------------------------------------------------------------------------
+
+_POLL = 0.5
+"""Seconds between two questions how many products are still to be judged."""
+
+
+def _impact(options: argparse.Namespace) -> int:
+    found, files = _sent(options)
+    try:
+        with Waiting("every product is judged"):
+            impact = rules_reads.propose(reader(options), files, options.domain, options.at)
+    except rules_reads.Unusable as error:
+        return _unusable("rules impact", found, error.problems, options.format)
+    except Refused as error:
+        raise _told(error, found) from None
+    print_found(impact, rules_reads.impact_lines, options.format)
+    count = impact["newlyFailing"]
+    if not count or options.allow_failing:
+        return OK
+    _say(
+        f"fairmesh: {_products(count)} would newly fail. They would stay registered, but their next revisions be"
+        " refused. Say --allow-failing if it is meant"
+    )
+    return REFUSED
+
+
+def _publish(options: argparse.Namespace) -> int:
+    found, files = _sent(options)
+    server = reader(options)
+    try:
+        with Waiting("the rules are tried"):
+            done = rules_reads.publish(server, files, options.domain, dry_run=options.dry_run)
+    except rules_reads.Unusable as error:
+        return _unusable("rules publish", found, error.problems, options.format)
+    except Refused as error:
+        raise _told(error, found) from None
+    done["problems"] = [{**each, "file": found.shown(each["file"])} for each in done["problems"]]
+    standing = None if options.dry_run else rules_reads.pending(server)
+    if options.wait and standing is not None:
+        standing = _waited(server, standing)
+    return print_found({**done, "governance": standing}, _published_lines, options.format)
+
+
+def _published_lines(done: Mapping[str, Any]) -> Iterable[str]:
+    word = "published" if done["published"] else "unchanged" if done["unchanged"] else "publishable"
+    yield f"{word}  {done['digest']}"
+    for each in done["problems"]:
+        line = f":{each['line']}" if each["line"] else ""
+        yield f"  {each['file']}{line}: warning [rules/{each['rule']}] {each['message']}. {each['fix']}"
+    standing = done["governance"]
+    if standing is None:
+        yield "dry run: nothing was published"
+    elif standing["pending"]:
+        yield f"{standing['pending']} of {_products(standing['products'])} still to be judged by it, in the background"
+    else:
+        yield f"{standing['conforming']} of {_products(standing['products'])} conform"
+
+
+def _waited(server: Client, standing: Mapping[str, int]) -> Mapping[str, int]:
+    """How products stand when all are judged. More may become pending meanwhile: they are waited for, too."""
+    total = standing["pending"]
+    progress = Progress("judging", total)
+    left = total
+    while standing["pending"]:
+        clock.sleep(_POLL)
+        standing = rules_reads.pending(server)
+        progress.add(max(left - standing["pending"], 0))
+        left = min(left, standing["pending"])
+    return standing
+
+
+def _sent(options: argparse.Namespace) -> tuple[RuleFiles, dict[str, bytes]]:
+    """The rule set on this disk, and the files of it that are sent: not those of a core that it only borrows."""
+    from fairmesh.catalog.rulefiles import SHIPPED, read_rules
+
+    place = Path(options.place) if options.place is not None else SHIPPED
+    if options.domain and place.absolute().parts[-2:] == ("domains", options.domain):
+        place = place.absolute().parent.parent
+    found = read_rules(place)
+    files = {**found.files, **found.examples}
+    if options.domain:
+        files = {name: body for name, body in files.items() if name.startswith(f"domains/{options.domain}/")}
+        if not files:
+            raise InputError(
+                f"{place} holds no rules of the domain {options.domain}", code="unreadable",
+                remedy=f"Name the folder that holds domains/{options.domain}/",
+            )  # fmt: skip
+    elif not found.core:
+        files = {name: body for name, body in files.items() if not name.startswith("core/")}
+    return found, dict(sorted(files.items()))
+
+
+def _unusable(action: str, found: RuleFiles, problems: Iterable[Mapping[str, Any]], form: str) -> int:
+    """Every problem of a set that the server refused, as `rules lint` shows it, with the author's own files."""
+    from fairmesh.catalog.rulelint import Problem
+
+    every = [
+        Problem(each["file"], each["line"], None, each["rule"] or "example", each["message"], each["fix"],
+                each["refuses"])
+        for each in problems
+    ]  # fmt: skip
+    if form == "json":
+        shown = [{**each, "file": found.shown(each["file"])} for each in problems]
+        Terminal(sys.stdout, os.environ).raw(json.dumps({"problems": shown}, indent=2, ensure_ascii=False))
+    else:
+        show(Run(action, tuple(_verdicts({p.file: found.shown(p.file) for p in every}, every)), WORDS), form)
+    return REFUSED
+
+
+def _told(error: Refused, found: RuleFiles) -> Refused:
+    """The refusal with the files on this disk that it is about, and what a refused author can do."""
+    names = "|".join(map(re.escape, sorted({**found.files, **found.examples}, reverse=True)))
+    said = re.sub(names, lambda name: found.shown(name[0]), error.message)
+    if error.status == FORBIDDEN and not os.environ.get("FAIRMESH_TOKEN"):
+        said += ". There is no token: set FAIRMESH_TOKEN"
+    return Refused(error.status, {**error.problem, "detail": said})
+
+
+def _products(count: int) -> str:
+    return f"{count} product{'' if count == 1 else 's'}"
+
+
+def _say(text: str) -> None:
+    Terminal(sys.stderr, os.environ).line(text)
+
+
+# -- show -------------------------------------------------------------------------------------------------------------
+
+
+def _show(options: argparse.Namespace) -> int:
+    found = rules_reads.in_force(reader(options), options.as_of, datetime.now(UTC).date())
+    if options.out:
+        write_files(Path(options.out), {file["path"]: file["content"].encode() for file in found["files"]})
+    return print_found(found, rules_reads.in_force_lines, options.format)

@@ -13,6 +13,8 @@ from fairmesh.catalog.errors import FairmeshError, InputError, ParseError
 from fairmesh.catalog.feeds import FeedDocument, Import, ImportOptions, Problem, dbt, dcat
 
 _CATALOG = "catalog.json"
+_MOST = 1_000_000_000
+"""Bytes of the largest file that is read: the highest that the setting `max_bytes` goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,12 @@ class Gathered:
 
 
 def read_file(name: str) -> bytes:
-    """The bytes of a file that is not empty. Raises `InputError` (code `unreadable`) naming it."""
-    path = Path(name)
+    """The bytes of a file that is not empty, or of a pipe. Raises `InputError` (code `unreadable`) naming it."""
+    if not name:
+        raise _unreadable("the name of a file is empty", "Name one: is a variable of the shell unset?")
     try:
-        content = path.read_bytes()
+        with Path(name).open("rb") as file:
+            content = file.read(_MOST + 1)  # devices have no end
     except IsADirectoryError:
         raise _unreadable(f"{name} is a directory", f"Name its files: {name.rstrip('/')}/*.ttl") from None
     except FileNotFoundError:
@@ -47,8 +51,10 @@ def read_file(name: str) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise _unreadable(f"{name} cannot be read: {reason}", "Make it a readable file") from error
+    if len(content) > _MOST:
+        raise _unreadable(f"{name} is larger than {_MOST:,} bytes", "Split it")
     if not content.strip():
-        raise _unreadable(f"{name} is empty", "Write the product's document into it")
+        raise _unreadable(f"{name} is empty", "Write the document into it")
     return content
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote
 
 from fairmesh.api.problems import problem_of, report_json
 from fairmesh.catalog.errors import FairmeshError
@@ -33,7 +35,8 @@ def exit_code(status: int, code: str) -> int:
 class Finding:
     """One result of a rule. `severity` is a word of `Severity`; `path` and `value` as in `model.Finding`.
 
-    `waived_until` is a moment as ISO 8601 has it: a violation that does not gate until then.
+    `waived_until` is a moment as ISO 8601 has it: a violation that does not gate until then. `component` is the IRI of
+    the constraint component, where it is known.
     """
 
     rule: str
@@ -45,6 +48,7 @@ class Finding:
     line: int | None
     column: int | None
     waived_until: str | None = None
+    component: str | None = None
 
     @property
     def gates(self) -> bool:
@@ -54,7 +58,7 @@ class Finding:
     def of(cls, found: Mapping[str, Any]) -> Finding:
         return cls(
             found["rule"], found["severity"], found["message"], found["focus"], found["path"], found["value"],
-            found["line"], found["column"], found.get("waived_until"),
+            found["line"], found["column"], found.get("waived_until"), found.get("component"),
         )  # fmt: skip
 
 
@@ -63,7 +67,8 @@ class Verdict:
     """One document. `file` (and `record` in it) is where it came from.
 
     `status` is that of the HTTP contract. `change` is created, updated, unchanged or written; None when it was only
-    checked, or refused: then `problem` says why. `findings` are there whether or not they refuse. `fair` is its FAIR
+    checked, or refused: then `problem` says why. `findings` are there whether or not they refuse. `stopped` are rules
+    that could not be evaluated, `{rule, reason}`. `fair` is its FAIR
     assessment as `fair_json` has it; None when it was not assessed. `product` is its IRI; `comparison` with the
     revision before, and whom that `breaks`, are as `comparison_json` and `breaks_json` have them; None: not compared.
     """
@@ -83,6 +88,7 @@ class Verdict:
     comparison: Mapping[str, Any] | None = None
     breaks: tuple[Mapping[str, Any], ...] = ()
     breaks_truncated: bool = False
+    stopped: tuple[Mapping[str, str], ...] = ()
 
     @classmethod
     def of(cls, file: str, result: Mapping[str, Any], *, key: str | None = None, record: str = "") -> Verdict:
@@ -93,7 +99,7 @@ class Verdict:
             tuple(result.get("changes") or ()), tuple(Finding.of(found) for found in report.get("findings", ())),
             tuple(report.get("not_checked", ())), result.get("problem"), result.get("fair"),
             result.get("product"), result.get("comparison"), tuple(result.get("breaks") or ()),
-            bool(result.get("breaks_truncated")),
+            bool(result.get("breaks_truncated")), tuple(report.get("failed", ())),
         )  # fmt: skip
 
     @classmethod
@@ -181,7 +187,7 @@ class Verdict:
                 finding.message,
             )  # fmt: skip
             found[place].append(finding)
-        return [sorted(found[place], key=lambda f: f.line or 0) for place in sorted(found)]
+        return [sorted(found[place], key=lambda f: (f.line is None, f.line or 0)) for place in sorted(found)]
 
 
 _LETTERS = ("findable", "accessible", "interoperable", "reusable")
@@ -202,16 +208,26 @@ def rules_text(rules: Sequence[str]) -> str:
     return ("rule " if len(rules) == 1 else "rules ") + ", ".join(rules)
 
 
+_RULE = re.compile("core/|org/[^/]+/|domains/[^/]+/")
+"""What the ids of a mesh's rules begin with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """Everything one command has to say. `action` is its name, such as validate or policy test; `words` what a document
-    can become in it, in the order of the closing table."""
+    can become in it, in the order of the closing table; `pages` what the addresses of rules' pages begin with, empty
+    where findings are of no rule that has one."""
 
     action: str
     verdicts: tuple[Verdict, ...]
     words: tuple[str, ...]
     notes: tuple[str, ...] = ()
     dry_run: bool = False
+    pages: str = ""
+
+    def page(self, rule: str) -> str | None:
+        """The address of a rule's page; None when it has none."""
+        return self.pages + quote(rule) if self.pages and _RULE.match(rule) else None
 
     @property
     def exit_code(self) -> int:

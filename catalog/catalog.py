@@ -39,6 +39,7 @@ from fairmesh.catalog.intake import Intake, with_lines
 from fairmesh.catalog.journal import Journal
 from fairmesh.catalog.judging import Judge, Judged
 from fairmesh.catalog.model import (
+    FM,
     AccessKey,
     Action,
     Decision,
@@ -56,7 +57,7 @@ from fairmesh.catalog.model import (
 from fairmesh.catalog.opening import check_base, claim, load_rules
 from fairmesh.catalog.policing import Policies, Publishing
 from fairmesh.catalog.projection import statement_changes
-from fairmesh.catalog.rdf import NamedNode, Triple
+from fairmesh.catalog.rdf import Literal, NamedNode, Triple
 from fairmesh.catalog.registry import Product
 from fairmesh.catalog.ruling import RulePublishing, Ruling, Rulings
 from fairmesh.catalog.standing import Standing
@@ -195,18 +196,20 @@ class Catalog:
         return catalog
 
     def _start(self) -> None:
+        self.policies.note(self.ruleset_digest)  # the older of the two: the journal is in the order of time
         self.rulings.note(self.policy_digest)
-        self.policies.note(self.ruleset_digest)
         self.storage.start()
         self.judge.start()
 
     def close(self) -> None:
         """End the child processes and release the data directory. What is still being decided is not stored."""
         self.storage.close()
-        self.judge.close()
+        self.judge.stop()
         self._threads.shutdown(cancel_futures=True)
         self._intake.close()
+        self.rule_publishing.close()
         self.rulings.current.validator.close()
+        self.judge.join()
         self.policies.close()
         self.graph.close()
         self.journal.close()
@@ -232,16 +235,18 @@ class Catalog:
     # -- reading --
 
     @contextmanager
-    def view(self, subject: Subject, *, channel: str, access: Access | None = None) -> Iterator[View]:
+    def view(
+        self, subject: Subject, *, channel: str, access: Access | None = None, ruling: Ruling | None = None
+    ) -> Iterator[View]:
         """A view of the mesh as `subject` may see it. Nothing changes under it while the context is open.
 
-        All of it is decided by one policy: `access`, taken from `Catalog.access` earlier in the same request, else the
-        one in force. Raises `PolicyUnavailable` when no decision can be had.
+        All of it is decided by one policy and judged by one rule set: `access` and `ruling`, taken from the catalog
+        earlier in the same request, else those in force. Raises `PolicyUnavailable` when no decision can be had.
         """
         decider = access or self.access
         scope = decider.scope(subject, self.registry.keys, channel=channel, now=self.clock())
         with self.storage.reading.shared():
-            yield View(self, subject, scope, channel, decider)
+            yield View(self, subject, scope, channel, decider, ruling or self.rulings.current)
 
     # -- writing --
 
@@ -302,11 +307,18 @@ class Catalog:
                 attempt.end(change=attempt.change())
         return _outcome(attempt)
 
+    def read_rdf(self, submission: Submission) -> list[Triple]:
+        """The statements of any RDF. Raises as `rdf.parse`, and `WorkerFailed`."""
+        return self._intake.graph(submission.content, submission.media_type)
+
     def _trial(self, subject: Subject, shapes: Submission, channel: str, access: Access, ruling: Ruling) -> Ruling:
         decision = access.govern(subject, channel=channel, now=self.clock())
         if not decision.allowed:
             raise Forbidden("trying shapes of your own needs the govern action", decision)
-        stated = self._intake.graph(shapes.content, shapes.media_type)
+        stated = self.read_rdf(shapes)
+        owned = {t.subject for t in stated if t.predicate == _CREATOR}
+        modes = [t.subject for t in stated if t.predicate.value == FM + "mode" and t.subject not in owned]
+        stated += [Triple(rule, _CREATOR, Literal(subject.id)) for rule in modes]  # who tries a rule answers for it
         files = {**ruling.version.files, "org/trial/shapes.ttl": rdf.serialize(stated, rdf.TURTLE)}
         version = replace(ruling.version, files=files)
         return self.rulings.ruling(version, RuleSet(version.rules, self.settings.engine), size=1)
@@ -611,6 +623,7 @@ class StillUsed(Conflict):
 
 
 _TYPE = NamedNode(rdf.PREFIXES["rdf"] + "type")
+_CREATOR = NamedNode(rdf.PREFIXES["dct"] + "creator")
 
 
 def _note_decision(subject: Subject, decision: Decision, key: str) -> None:

@@ -143,8 +143,8 @@ SETTINGS = (
     Setting(
         "breaking",
         "refuse",
-        "What becomes of a breaking change to a live product without a major version: refuse, warn or allow.",
-        _one_of("refuse", "warn", "allow"),
+        "What becomes of a breaking change to a live product without a major version: refuse or warn.",
+        _one_of("refuse", "warn"),
     ),
     Setting("max_bytes", 5_000_000, "Largest document accepted, in bytes.", _number(1, 1_000_000_000)),
     Setting("max_depth", 256, "Deepest nesting accepted in a document.", _number(1, 1_000)),

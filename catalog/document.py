@@ -422,14 +422,15 @@ def own_nodes(triples: Iterable[Triple], product: str, iri_base: str) -> set[str
     links: dict[str, list[str]] = defaultdict(list)
     own = {product}
     for t in triples:
-        subject = t.subject.value
+        subject, value = t.subject.value, t.object
         if subject.startswith(below):
             own.add(subject)
-        if isinstance(t.object, NamedNode):
-            if t.object.value.startswith(below):
-                own.add(t.object.value)
+        if isinstance(value, NamedNode):
+            named = value.value
+            if named.startswith(below):
+                own.add(named)
             if t.predicate.value in OWNING:
-                links[subject].append(t.object.value)
+                links[subject].append(named)
     waiting = list(own)
     while waiting:
         for target in links.get(waiting.pop(), ()):

@@ -67,7 +67,7 @@ def changes(
         raise InputError(f"a page has 0 to {MAX_FIRST} changes, not {first}", remedy="Change first")
     cursors = Cursors(catalog.iri_base)
     start = None if after is None else _place(cursors.read(after))
-    inside = None if domain is None else {s for s, value in view.pairs(DPROD + "domain") if value == domain}
+    inside = None if domain is None else view.subjects(DPROD + "domain", [domain])
     found: list[Change] = []
     for change in _visible(view, catalog, None if start is None else datetime.fromisoformat(start[0])):
         product = catalog.registry.by_home.get(change.home)

@@ -23,7 +23,9 @@ from typing import Any, ClassVar, Protocol
 
 from fairmesh.catalog import computed, rdf
 from fairmesh.catalog.computed import Index
+from fairmesh.catalog.document import own_nodes
 from fairmesh.catalog.errors import ConfigError, InputError, WorkerFailed
+from fairmesh.catalog.fair import Register, Scores, score
 from fairmesh.catalog.model import FM, LIVE_STATUSES, STATUS, Finding, Report, Severity
 from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
 from fairmesh.catalog.rulefiles import (
@@ -131,6 +133,11 @@ class RuleSet:
         return rdf.serialize(self.triples(rule_iri), media_type)
 
     @functools.cached_property
+    def register(self) -> Register:
+        """The vocabularies that count as FAIR ones."""
+        return Register.of(self.vocabulary())
+
+    @functools.cached_property
     def _shapes(self) -> Index:
         return Index(triple for level in self._levels for triple in level.shapes)
 
@@ -159,13 +166,18 @@ class RuleSet:
 # -- running ----------------------------------------------------------------------------------------------------------
 
 
-def _engine(name: str, shapes: Sequence[Triple], background: Sequence[Triple]) -> Engine:
-    """Raises `InputError` for ill-formed shapes, `Unsupported` when the engine does not implement them."""
+def engine_for(
+    name: str, shapes: Sequence[Triple], background: Sequence[Triple], ignored: Collection[str] = ()
+) -> Engine:
+    """An engine of `ENGINES`, ready for these shapes; see `Engine` for the arguments.
+
+    Raises `InputError` for ill-formed shapes, `Unsupported` when the engine does not implement them.
+    """
     if name == "compiled":
-        return Compiled(shapes, background, computed.PREDICATES)
+        return Compiled(shapes, background, ignored)
     from fairmesh.catalog.shacl.reference import Reference  # takes longer to load than all the rest
 
-    return Reference(shapes, background, computed.PREDICATES)
+    return Reference(shapes, background, ignored)
 
 
 def conformance(data: Sequence[Triple], shapes: Sequence[Triple], engine: str = "compiled") -> tuple[Result, ...]:
@@ -173,7 +185,7 @@ def conformance(data: Sequence[Triple], shapes: Sequence[Triple], engine: str = 
 
     Raises `InputError` for shapes that the engine calls ill-formed or fails on, and `Unsupported`.
     """
-    outcome = _engine(engine, shapes, ()).run(data)
+    outcome = engine_for(engine, shapes, ()).run(data)
     if outcome.failed:
         raise InputError(
             f"the shapes cannot be used: {outcome.failed[0].reason}", remedy="Correct them", code="rule-set"
@@ -210,7 +222,7 @@ class _Composed:
         vocabulary = [triple for level in levels for triple in level.vocabulary]
         try:
             try:
-                self.engine = _engine(ruleset.engine, shapes, vocabulary)
+                self.engine = engine_for(ruleset.engine, shapes, vocabulary, computed.PREDICATES)
             except Unsupported as error:
                 if ruleset.engine != "compiled":
                     raise InputError(
@@ -219,7 +231,7 @@ class _Composed:
                         iri=rdf.iri_of(error.shape),
                     ) from error
                 self.uncompiled = Uncompiled(domain, error.construct, str(error.shape), self.rule_of(error.shape))
-                self.engine = _engine("pyshacl", shapes, vocabulary)
+                self.engine = engine_for("pyshacl", shapes, vocabulary, computed.PREDICATES)
         except InputError as error:
             raise self._unusable(error, levels) from error
 
@@ -289,7 +301,8 @@ class Case:
     background: bytes
     product: str
     domain: str
-    own: frozenset[str]
+    own: frozenset[str] | None
+    """None: those that the document says it may describe, see `document.own_nodes`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,11 +343,14 @@ def validate(
 def _judge(rules: RuleSet, case: Case, terms: _Terms) -> Report:
     composed = rules.composed(case.domain)
     chosen, skipped = composed.chosen(terms)
-    stated = _admissible(case.document)
-    facts = computed.Facts(Index(stated), NamedNode(case.product), case.own, terms.iri_base, terms.now)
+    stated = rdf.load(case.document)
+    names = own_nodes(stated, case.product, terms.iri_base) if case.own is None else case.own
+    stated = _admissible(stated, case.document)
+    facts = computed.Facts(Index(stated), NamedNode(case.product), names, terms.iri_base, terms.now)
     statements = computed.compute(facts)
-    data = [*stated, *_admissible(case.background), *(s.triple for s in statements)]
-    own = {NamedNode(iri) for iri in case.own}
+    background = _admissible(rdf.load(case.background), case.background)
+    data = [*stated, *background, *(s.triple for s in statements)]
+    own = {NamedNode(iri) for iri in names}
     with composed.lock:
         outcome = composed.engine.run(data, own=own.__contains__, roots=chosen)
     findings: set[Finding] = set()
@@ -351,8 +367,8 @@ def _day(now: datetime) -> date:
     return now.astimezone(UTC).date()
 
 
-def _admissible(nquads: bytes) -> list[Triple]:
-    triples = rdf.load(nquads)
+def _admissible(triples: list[Triple], nquads: bytes) -> list[Triple]:
+    """The triples of these bytes that are looked at."""
     if not any(word in nquads for word in _FORGED):
         return triples
     return [
@@ -382,13 +398,19 @@ _in_worker: list[RuleSet] = []
 def _warm_up(files: Mapping[str, bytes], engine: str) -> None:
     _in_worker[:] = [RuleSet(files, engine, linted=True)]
     gc.freeze()  # what stays for good need not be looked through again and again
+    gc.set_threshold(50_000)  # nor the statements of one product, which make no cycles
 
 
 def _judge_in_worker(cases: Sequence[Case], terms: _Terms) -> list[Report]:
     return [_judge(_in_worker[0], case, terms) for case in cases]
 
 
-_STOPPED = {
+def _score_in_worker(cases: Sequence[Case], iri_base: str) -> list[Scores]:
+    register = _in_worker[0].register
+    return [score(rdf.load(c.document), product=c.product, iri_base=iri_base, register=register) for c in cases]
+
+
+STOPPED = {
     "worker-late": "it took longer than {limit:g} s and was stopped",
     "worker-died": "it brought its process down",
     "worker-memory": "it took too much memory",
@@ -398,7 +420,7 @@ _ALONE = 2.0
 """Seconds for a rule that is run alone because it may be to blame."""
 _PATIENCE = 3
 """On so many documents a rule may be stopped; from then on it is always run alone."""
-_MEMORY = 4 << 30
+MEMORY = 4 << 30
 """Bytes of address space for one process."""
 
 
@@ -414,7 +436,7 @@ class Validator:
         """`size` is the number of processes, by default one per processor and at most four."""
         self.rules = rules
         warm_up = functools.partial(_warm_up, dict(rules.files), rules.engine)
-        self.processes = Pool(size or min(4, os.cpu_count() or 1), warm_up=warm_up, memory=_MEMORY)
+        self.processes = Pool(size or min(4, os.cpu_count() or 1), warm_up=warm_up, memory=MEMORY)
         self._stopped: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -454,7 +476,7 @@ class Validator:
         try:
             return self._judged(cases, terms, timeout)
         except WorkerFailed as error:
-            if error.code not in _STOPPED:
+            if error.code not in STOPPED:
                 raise
         reports = []
         for number, case in enumerate(cases, 1):
@@ -464,6 +486,10 @@ class Validator:
                 rest = cases[number:]
                 return reports + self.validate_many(rest, iri_base=iri_base, now=now, offline=offline, timeout=timeout)
         return reports
+
+    def scores(self, cases: Sequence[Case], *, iri_base: str, timeout: float = TIMEOUT) -> list[Scores]:
+        """The FAIR scores of each document, in order, from one process. Raises `WorkerFailed`."""
+        return self.processes.call(_score_in_worker, cases, iri_base, timeout=timeout)
 
     def close(self) -> None:
         self.processes.close()
@@ -493,7 +519,7 @@ class Validator:
             return self._judged([case], terms, timeout)[0]
         except WorkerFailed as error:
             risky = self.rules.composed(case.domain).risky
-            if error.code not in _STOPPED or risky <= self._apart():
+            if error.code not in STOPPED or risky <= self._apart():
                 raise
         reports = self._call([case], replace(terms, without=risky), timeout)
         for rule in sorted(risky):
@@ -511,9 +537,9 @@ class Validator:
         try:
             return self._call(cases, replace(terms, only=rule), limit)
         except WorkerFailed as error:
-            if error.code not in _STOPPED:
+            if error.code not in STOPPED:
                 raise
-            reason = _STOPPED[error.code].format(limit=limit)
+            reason = STOPPED[error.code].format(limit=limit)
         if len(cases) == 1:
             with self._lock:
                 self._stopped[rule] += 1
@@ -558,7 +584,7 @@ def report_graph(report: Report) -> list[Triple]:
         failure = BlankNode(f"failure{number}")
         triples += [
             Triple(root, NamedNode(FM + "failedRule"), failure),
-            Triple(failure, NamedNode(_SH + "sourceShape"), NamedNode(RULES + rule)),
+            Triple(failure, NamedNode(_SH + "sourceShape"), NamedNode(rule if ":" in rule else RULES + rule)),
             Triple(failure, NamedNode(rdf.PREFIXES["rdfs"] + "comment"), Literal(reason)),
         ]
     for number, finding in enumerate(report.findings, 1):
@@ -572,14 +598,14 @@ def _result_triples(result: BlankNode, finding: Finding) -> Iterator[Triple]:
         return Triple(result, NamedNode(_SH + name), value)
 
     yield Triple(result, NamedNode(_TYPE), NamedNode(_SH + "ValidationResult"))
-    yield say("focusNode", NamedNode(finding.focus))
+    yield say("focusNode", _term(finding.focus if finding.focus.startswith(("_:", '"')) else f"<{finding.focus}>"))
     yield say("resultSeverity", NamedNode(_SH + _SEVERITIES[finding.severity]))
     yield say("sourceConstraintComponent", NamedNode(finding.component))
     yield say("sourceShape", NamedNode(finding.rule_iri))
     for language, text in finding.messages:
         yield say("resultMessage", Literal(text, language=language or None))
     if finding.value is not None:
-        yield say("value", rdf.load(f"<x:x> <x:x> {finding.value} .".encode())[0].object)
+        yield say("value", _term(finding.value))
     if finding.waived_until is not None:
         until = Literal(finding.waived_until.isoformat(), datatype=NamedNode(_XSD + "dateTime"))
         yield Triple(result, NamedNode(FM + "waivedUntil"), until)
@@ -587,6 +613,12 @@ def _result_triples(result: BlankNode, finding: Finding) -> Iterator[Triple]:
         path, triples = _PathReader(finding.path, str(result.value)).read()
         yield say("resultPath", path)
         yield from triples
+
+
+def _term(text: str) -> Term:
+    """A term from N-Triples; a blank node of the document under a name that none of the report has."""
+    term: Term = rdf.load(f"<x:x> <x:x> {text} .".encode())[0].object
+    return BlankNode(f"data-{term.value}") if isinstance(term, BlankNode) else term
 
 
 class _PathReader:

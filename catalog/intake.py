@@ -44,9 +44,9 @@ class Intake:
                 remedy="Nest it less deeply, or send it as N-Triples",
             ) from error
 
-    def graph(self, content: bytes, media_type: str | None) -> list[rdf.Triple]:
+    def graph(self, content: bytes, media_type: str | None, *, any_base: bool = False) -> list[rdf.Triple]:
         """The statements of any RDF. Raises as `rdf.parse`, and `WorkerFailed`."""
-        parsed = self._call(rdf.parse, content, media_type, self._base, self._limits)
+        parsed = self._call(rdf.parse, content, media_type, self._base, self._limits, any_base)
         return [quad.triple for quad in parsed.quads]
 
     def close(self) -> None:

@@ -51,6 +51,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.exc import DBAPIError
@@ -281,6 +282,19 @@ class Journal:
         with self._database.transaction() as connection:
             rows = connection.execute(query).all()
         return [_entry(row._asdict()) for row in rows]
+
+    def documents(self, revisions: Collection[tuple[str, int]]) -> dict[str, bytes]:
+        """The documents of these revisions (product and number), by product; what is not there is left out."""
+        products, numbered = [product for product, _ in revisions], tuple_(_entries.c.product, _entries.c.revision)
+        found: dict[str, bytes] = {}
+        with self._database.transaction() as connection:
+            for at in range(0, len(products), _CHUNK_ROWS):
+                part = slice(at, at + _CHUNK_ROWS)
+                query = select(_entries.c.product, _entries.c.document).where(
+                    _is_product, _entries.c.product.in_(products[part]), numbered.in_(list(revisions)[part])
+                )  # the first list finds the products by their index, the second picks the revisions
+                found.update((row.product, zlib.decompress(row.document)) for row in connection.execute(query))
+        return found
 
     def heads(self) -> Iterator[Entry]:
         """The newest entry (REGISTER or RETIRE) of every product, in sequence order, as of the moment of the call's

@@ -7,12 +7,13 @@ a verdict of their own: the same that a mesh without the hidden things would giv
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import json
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -22,9 +23,10 @@ import numpy as np
 
 from fairmesh.catalog import fair, history, rdf
 from fairmesh.catalog.access import Scope
+from fairmesh.catalog.asking import Asker, Question
 from fairmesh.catalog.document import own_nodes, references
 from fairmesh.catalog.errors import FairmeshError
-from fairmesh.catalog.governance import Case, RuleSet, validate
+from fairmesh.catalog.governance import RuleSet, validate
 from fairmesh.catalog.intake import with_lines
 from fairmesh.catalog.model import ANONYMOUS, EVERYTHING, Draft, Entry, EntryKind, Need, Report
 from fairmesh.catalog.projection import remember
@@ -41,11 +43,17 @@ if TYPE_CHECKING:
 
 CHUNK = 200
 """Products that are judged together in the background: how long a write may have to wait for them to be read."""
+_PART = 25
+"""Products that one process judges without a break: how long a request may have to wait for that process."""
+UNDER_WAY = 3
+"""Chunks of a pass that are judged while others are read and kept."""
 AT_ONCE = 200
 """Products that a write may bring along to be judged before it is acknowledged; more are left to the background."""
 TIMEOUT = 120.0
 """Seconds one chunk may take in a worker."""
 _KEPT = 200_000
+_AT_A_TIME = 5_000
+"""Documents that are held in memory to be judged for one reader."""
 _TICK = 0.5
 """Seconds between two looks at the clock."""
 
@@ -63,28 +71,29 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
-    """One product as a view shows it, and what it would be if no other product said anything of shared nodes."""
-
-    product: Product
-    case: Case
-    triples: Sequence[Triple]
-    alone: bytes
-
-    @property
-    def fingerprint(self) -> int:
-        digest = hashlib.blake2b(self.case.document, digest_size=8)
-        digest.update(b"\0" + self.case.background)
-        return int.from_bytes(digest.digest(), "big")
-
-
-@dataclass(frozen=True, slots=True)
 class Progress:
     """Judging the mesh by an edition of the rules: how many products are, and how many there are."""
 
     edition: str
     done: int
     total: int
+
+
+class _Pass:
+    """A way through products, in order of home, by one edition of the rules."""
+
+    def __init__(self, ruling: Ruling, edition: str, products: Iterable[Product]) -> None:
+        homes = sorted(product.home for product in products)
+        parts = [homes[at : at + CHUNK] for at in range(0, len(homes), CHUNK)]
+        self.ruling = ruling
+        self.edition = edition
+        self.chunks = deque((ALL if part is parts[-1] else part[-1], part) for part in parts)
+        """Homes to come, and up to where all are judged once these are."""
+        self.under_way: deque[tuple[str, list[Question], Future[list[Standing]]]] = deque()
+
+    @property
+    def over(self) -> bool:
+        return not self.chunks and not self.under_way
 
 
 class Judge:
@@ -100,23 +109,37 @@ class Judge:
         self._wake = threading.Event()
         self._stopped = False
         self._thread: threading.Thread | None = None
+        self._turn = threading.Lock()
+        self._keeping = threading.Lock()
+        self._pass: _Pass | None = None
+        self._quiet: tuple[object, ...] = ()
+        """The state of the mesh in which nothing was left to judge."""
+        self._tickets = itertools.count(1)
+        self._asked: dict[int, tuple[int, str]] = {}
+        """By slot, the last question put about the whole of a product, and for which edition."""
         self._active: Mapping[str, frozenset[str]] = {}
         self._threads = ThreadPoolExecutor(catalog.settings.workers, thread_name_prefix="fairmesh-judge")
+        self._passing = ThreadPoolExecutor(UNDER_WAY, thread_name_prefix="fairmesh-pass")
 
     # -- life --
 
     def start(self) -> None:
         """Begin to judge, in the background, what is not judged by the edition in force."""
-        self._active = self._waived_now()
+        head = self._catalog.journal.entry(self._catalog.journal.head()[0])
+        self._active = {} if head is None else waived_by_key(self._catalog.waivers, head.draft.at)  # not yet told of
         self._thread = threading.Thread(target=self._run, name="fairmesh-judging", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """End the background work; what is not done goes on at the next start."""
+    def stop(self) -> None:
+        """Begin no more background work; what is not done goes on at the next start."""
         self._stopped = True
         self._wake.set()
+
+    def join(self) -> None:
+        """Wait for what was under way when it was told to stop. The processes that judge may have ended before."""
         if self._thread is not None:
             self._thread.join()
+        self._passing.shutdown(cancel_futures=True)
         self._threads.shutdown(cancel_futures=True)
 
     def nudge(self) -> None:
@@ -128,6 +151,12 @@ class Judge:
         """The edition of the rules in force now."""
         return edition_of(self._catalog.rulings.current.rules, self._catalog.clock())
 
+    @property
+    def waiting(self) -> int:
+        """How many products are left to the background since a write."""
+        with self._guard:
+            return len(self._queue)
+
     def progress(self, products: Iterable[Product]) -> Progress:
         """How far the judging of these products is."""
         edition, found = self.edition, list(products)
@@ -138,52 +167,34 @@ class Judge:
     def report(self, view: View, product: Product) -> Report:
         """The stored document under the rules in force, as far as this view shows it. For views: they hold the lock."""
         ruling, now = view.ruling, self._catalog.clock()
-        question = self._question(view, product)
+        (question,) = self._asker(view).ask([product])
         (report,) = ruling.validator.validate_many(
             [question.case], iri_base=self._catalog.iri_base, now=now, timeout=TIMEOUT
         )
         report = apply(report, self._catalog.waivers.in_force(product.home, now), now)
         entry = self._catalog.journal.product_head(product.home)
-        graph = self._catalog.graph.graph(product.home)
-        if entry is None or len(question.triples) < len(graph):  # lines would count what is hidden
+        if entry is None or question.hidden:  # lines would count what is hidden
             return report
         return with_lines(report, entry.draft.submitted, entry.draft.media_type, self._catalog.iri_base)
 
-    def _question(self, view: View, product: Product) -> _Question:
-        base = self._catalog.iri_base
-        triples = view.statements(product.home)
-        own = own_nodes(triples, product.iri, base)
-        background = rdf.canonical(view.background(references(triples, own, base)))
-        case = Case(rdf.canonical(triples), background, product.iri, product.key.split(".")[0], frozenset(own))
-        return _Question(product, case, triples, self._alone(view, triples, background))
+    def _asker(self, view: View) -> Asker:
+        return Asker(view, self._catalog.journal, self._catalog.registry, self._tickets)
 
-    def _alone(self, view: View, triples: Sequence[Triple], background: bytes) -> bytes:
-        """The background without what only other products say of shared nodes; the same bytes when that is nothing."""
-        said = set(triples)
-        official, is_shared = view.ruling.vocabulary, self._catalog.registry.is_shared
-        stated = rdf.load(background)
-        kept = [t for t in stated if not is_shared(t.subject.value) or t in official or t in said]
-        return background if len(kept) == len(stated) else rdf.canonical(kept)
-
-    def _judge(self, ruling: Ruling, questions: Sequence[_Question], now: datetime) -> list[Standing]:
+    def _judge(self, ruling: Ruling, questions: Sequence[Question], now: datetime) -> list[Standing]:
         """A standing for each question. Raises `WorkerFailed`."""
+        parts = [questions[at : at + _PART] for at in range(0, len(questions), _PART)]
+        run = map if len(parts) < 2 else self._threads.map
+        return [standing for part in run(lambda part: self._judge_part(ruling, part, now), parts) for standing in part]
+
+    def _judge_part(self, ruling: Ruling, questions: Sequence[Question], now: datetime) -> list[Standing]:
         edition, base = edition_of(ruling.rules, now), self._catalog.iri_base
         cases = [question.case for question in questions]
         loose = [n for n, q in enumerate(questions) if q.alone != q.case.background]
-        cases += [replace(questions[n].case, background=questions[n].alone) for n in loose]
-        chunks = [cases[at : at + CHUNK] for at in range(0, len(cases), CHUNK)]
-        base = self._catalog.iri_base
-        judge = lambda part: ruling.validator.validate_many(part, iri_base=base, now=now, timeout=TIMEOUT)  # noqa: E731
-        run = map if len(chunks) < 2 else self._threads.map
-        reports = [report for part in run(judge, chunks) for report in part]
-        found = []
-        for number, question in enumerate(questions):
-            scores = fair.score(
-                question.triples, product=question.product.iri, iri_base=self._catalog.iri_base,
-                register=ruling.register,
-            )  # fmt: skip
-            found.append(Standing.of(edition, reports[number], scores))
-        for number, report in zip(loose, reports[len(questions) :], strict=True):
+        apart = [replace(cases[n], background=questions[n].alone) for n in loose]
+        reports = ruling.validator.validate_many([*cases, *apart], iri_base=base, now=now, timeout=TIMEOUT)
+        scores = ruling.validator.scores(cases, iri_base=base, timeout=TIMEOUT)
+        found = [Standing.of(edition, *pair) for pair in zip(reports, scores, strict=False)]
+        for number, report in zip(loose, reports[len(cases) :], strict=True):
             if not Standing.of(edition, report, found[number].fair).same(found[number]):
                 found[number] = replace(found[number], tangled=True)
         return found
@@ -204,37 +215,28 @@ class Judge:
 
     def _look(self, view: View, grants: Grants, waived: Mapping[str, frozenset[str]]) -> Sighted:
         registry, standings = self._catalog.registry, self._standings
-        visible = registry.visible(grants)
-        whole = standings.whole(grants)
-        readable = np.flatnonzero(visible & Need.READ == Need.READ).tolist()
-        mine: dict[int, Standing] = {}
-        apart: list[Product] = []
-        for slot in readable:
-            known = standings.by_slot.get(slot) if whole[slot] else None
-            if known is None:
-                apart.append(registry.slots[slot])
-            else:
-                mine[slot] = known
-        mine.update(self._apart(view, apart))
-        conforms = np.full(len(registry.slots), -1, np.int8)
-        score = np.full(len(registry.slots), np.nan)
-        for slot, standing in mine.items():
-            conforms[slot] = not any(gating for _, gating, _ in standing.broken)
-            if standing.fair is not None:
-                score[slot] = standing.fair.score
+        readable = registry.visible(grants) & Need.READ == Need.READ
+        columns = standings.seen(readable & standings.whole(grants))
+        known = columns.conforms >= 0
+        mine = {slot: standings.by_slot[slot] for slot in np.flatnonzero(known).tolist()}
+        rest = [registry.slots[slot] for slot in np.flatnonzero(readable & ~known).tolist()]
+        for at in range(0, len(rest), _AT_A_TIME):
+            for slot, standing in self._apart(view, rest[at : at + _AT_A_TIME]):
+                mine[slot] = standing
+                columns.put(slot, standing)
         for key, rules in waived.items():
             product = registry.by_key.get(key)
             if product is not None and product.slot in mine:
-                conforms[product.slot] = mine[product.slot].conforms(rules)
-        return Sighted(conforms, score, mine)
+                columns.put(product.slot, mine[product.slot], rules)
+        return Sighted(columns, mine)
 
     def _apart(self, view: View, products: Sequence[Product]) -> Iterator[tuple[int, Standing]]:
         """The verdicts on products of which the reader does not see all; given once, then remembered."""
         now = self._catalog.clock()
         edition = edition_of(view.ruling.rules, now)
-        missing: list[_Question] = []
-        for product in products:
-            question = self._question(view, product)
+        missing: list[Question] = []
+        for question in self._asker(view).ask(products):
+            product = question.product
             known = self._given.get((product.home, product.revision, question.fingerprint, edition))
             if known is None:
                 missing.append(question)
@@ -291,7 +293,7 @@ class Judge:
     ) -> Callable[[], list[tuple[Product, Standing]]]:
         """How products would stand for the reader under other rules. What the view shows of them is taken now; the
         function that is returned judges it, and needs no view any more."""
-        questions = [self._question(view, product) for product in products]
+        questions = self._asker(view).ask(products)
         return lambda: list(zip(products, self._judge(ruling, questions, now), strict=True))
 
     # -- after a write --
@@ -323,23 +325,25 @@ class Judge:
                 self._queue |= slots
             self._wake.set()
             return
-        self._judge_again(sorted(slots), stored)
+        try:
+            self._judge_again(sorted(slots), stored)
+        except FairmeshError as error:  # what is stored is stored: it is judged as soon as that can be done
+            _log.warning("a write could not be judged at once: %s", error)
+            with self._guard:
+                self._queue |= slots
 
-    def _judge_again(self, slots: Sequence[int], stored: Mapping[str, Judged], upto: str | None = None) -> None:
+    def _judge_again(self, slots: Sequence[int], stored: Mapping[str, Judged]) -> None:
         """Judge products as the mesh is now, and journal how they stand where that is news."""
         ruling, now = self._catalog.rulings.current, self._catalog.clock()
         edition = edition_of(ruling.rules, now)
-        asked: list[_Question] = []
-        with self._everything() as view:
-            for slot in slots:
-                product = self._catalog.registry.slots[slot]
-                if product.retired:
-                    continue
-                question = self._question(view, product)
-                same = self._standings.judged.get(slot) == question.fingerprint
-                if not (same and self._standings.settled(product, edition) and upto is None):
+        asked: list[Question] = []
+        with self._everything(ruling) as view:
+            products = [self._catalog.registry.slots[slot] for slot in slots]
+            for question in self._ask(view, [product for product in products if not product.retired], edition):
+                product = question.product
+                same = self._standings.judged.get(product.slot) == question.fingerprint
+                if not (same and self._standings.settled(product, edition)):
                     asked.append(question)
-        news: dict[str, tuple[Product, Standing]] = {}
         left = []
         for question in asked:
             known = stored.get(question.product.home)
@@ -350,22 +354,51 @@ class Judge:
                 self._standings.judged[question.product.slot] = question.fingerprint
             else:
                 left.append(question)
-        for question, standing in zip(left, self._judge(ruling, left, now), strict=True):
-            slot = question.product.slot
-            before = self._standings.by_slot.get(slot)
-            self._standings.judged[slot] = question.fingerprint
-            if not standing.same(before):
-                news[question.product.home] = (question.product, standing)
-        if news or upto is not None:
-            self._note(news, edition, now, upto)
+        standings = self._judge(ruling, left, now)
+        if self.edition != edition:  # the rules changed meanwhile: by which these verdicts are none
+            with self._guard:
+                self._queue |= set(slots)
+            return
+        self._keep(left, standings, edition, now)
+
+    def _ask(self, view: View, products: Sequence[Product], edition: str) -> list[Question]:
+        """Questions about the whole of products, the answers to which are to be kept."""
+        questions = self._asker(view).ask(products)
+        self._asked.update((question.product.slot, (question.ticket, edition)) for question in questions)
+        return questions
+
+    def _keep(
+        self, asked: Sequence[Question], standings: Sequence[Standing], edition: str, now: datetime,
+        upto: str | None = None,
+    ) -> None:  # fmt: skip
+        """Journal the verdicts that are news; with `upto`, that all products up to this home are judged."""
+        with self._keeping:  # who asked later compares with what was kept before
+            news = self._news(asked, standings)
+            if news or upto is not None:
+                self._note(news, edition, now, upto)
+
+    def _news(self, asked: Sequence[Question], standings: Sequence[Standing]) -> dict[str, tuple[Product, Standing]]:
+        """The verdicts that differ from what was known, by home."""
+        found = {}
+        for question, standing in zip(asked, standings, strict=True):
+            product = question.product
+            ticket, edition = self._asked[product.slot]
+            if ticket != question.ticket and edition == standing.edition:
+                continue  # it was asked again, as the mesh is since then: that verdict will count
+            self._standings.judged[product.slot] = question.fingerprint
+            if not standing.same(self._standings.by_slot.get(product.slot)):
+                found[product.home] = (product, standing)
+        return found
 
     @contextmanager
-    def _everything(self) -> Iterator[View]:
+    def _everything(self, ruling: Ruling | None = None) -> Iterator[View]:
         """A view from which nothing is hidden."""
         catalog = self._catalog
+        rules = ruling or catalog.rulings.current
         with catalog.storage.reading.shared():
             grants = np.full(len(catalog.registry.keys), EVERYTHING, np.int64)
-            yield View(catalog, ANONYMOUS, Scope(grants, catalog.policy_digest, ANONYMOUS), "http", catalog.access)
+            scope = Scope(grants, catalog.policy_digest, ANONYMOUS)
+            yield View(catalog, ANONYMOUS, scope, "http", catalog.access, rules)
 
     def _note(
         self, news: Mapping[str, tuple[Product, Standing]], edition: str, now: datetime, upto: str | None
@@ -389,14 +422,30 @@ class Judge:
             _nothing,
         )  # fmt: skip
 
+    # -- all at once --
+
+    def everything(self, progress: Callable[[int], None]) -> None:
+        """Judge every product by the rules in force, whatever it was judged by before, on all processors. `progress` is
+        told of each chunk how many products it had. For a mesh that nobody writes meanwhile; the background waits.
+
+        Raises `WorkerFailed` or `StorageUnavailable`; what is not done then is left to the next start.
+        """
+        with self._turn:
+            ruling, now = self._catalog.rulings.current, self._catalog.clock()
+            going = _Pass(ruling, edition_of(ruling.rules, now), self._catalog.registry.live())
+            while not going.over:
+                progress(self._advance(going, now))
+
     # -- in the background --
 
     def _run(self) -> None:
         while not self._stopped:
             try:
-                worked = self._step()
+                with self._turn:
+                    worked = self.step()
             except FairmeshError as error:
-                _log.warning("products could not be judged: %s", error)
+                if not self._stopped:
+                    _log.warning("products could not be judged: %s", error)
                 worked = False
             except Exception:
                 _log.exception("products could not be judged")
@@ -405,25 +454,60 @@ class Judge:
                 self._wake.wait(_TICK)
                 self._wake.clear()
 
-    def _step(self) -> bool:
+    def step(self) -> bool:
         """Judge one chunk of what waits; whether there was any."""
         self._note_waivers()
         with self._guard:
             queued = sorted(self._queue)[:CHUNK]
             self._queue -= set(queued)
         if queued:
-            self._judge_again(queued, {})
+            try:
+                self._judge_again(queued, {})
+            except BaseException:
+                with self._guard:
+                    self._queue |= set(queued)
+                raise
             return True
-        edition = self.edition
-        with self._catalog.storage.reading.shared():
-            live = sorted(p.home for p in self._catalog.registry.live() if not self._standings.settled(p, edition))
-            by_home = self._catalog.registry.by_home
-            chunk = [by_home[home].slot for home in live[:CHUNK]]
-        if not chunk:
+        ruling, now = self._catalog.rulings.current, self._catalog.clock()
+        edition = edition_of(ruling.rules, now)
+        going, self._pass = self._pass, None  # after a failure another begins, with what is left
+        if going is None or going.edition != edition:
+            going = self._begin(ruling, edition)
+        if going is None:
             return False
-        last = _ALL if len(live) <= CHUNK else live[CHUNK - 1]
-        self._judge_again(chunk, {}, upto=last)
+        self._advance(going, now)
+        self._pass = None if going.over else going
         return True
+
+    def _begin(self, ruling: Ruling, edition: str) -> _Pass | None:
+        """A pass through all products that are not judged by this edition; None when there are none."""
+        standings, registry = self._standings, self._catalog.registry
+        with self._catalog.storage.reading.shared():
+            state = (registry.revision, standings.revision, edition)
+            if state == self._quiet:
+                return None
+            left = [product for product in registry.live() if not standings.settled(product, edition)]
+        if not left:
+            self._quiet = state
+            return None
+        return _Pass(ruling, edition, left)
+
+    def _advance(self, going: _Pass, now: datetime) -> int:
+        """Keep all processors busy with the next products, and the verdicts on the first of those under way; how many
+        those were."""
+        by_home = self._catalog.registry.by_home
+        while going.chunks and len(going.under_way) < UNDER_WAY:
+            last, homes = going.chunks.popleft()
+            with self._everything(going.ruling) as view:
+                products = [by_home[home] for home in homes if not by_home[home].retired]
+                questions = self._ask(view, products, going.edition)
+            judging = self._passing.submit(self._judge, going.ruling, questions, now)
+            going.under_way.append((last, questions, judging))
+        last, questions, judging = going.under_way.popleft()
+        standings = judging.result()
+        if self.edition == going.edition:  # else the next step begins anew
+            self._keep(questions, standings, going.edition, now, last)
+        return len(questions)
 
     def _waived_now(self) -> Mapping[str, frozenset[str]]:
         return waived_by_key(self._catalog.waivers, self._catalog.clock())
@@ -458,7 +542,8 @@ def waived_by_key(waivers: Waivers, at: datetime) -> dict[str, frozenset[str]]:
     return {key: frozenset(rules) for key, rules in found.items()}
 
 
-_ALL = "\U0010ffff"
+ALL = "\U0010ffff"
+"""After the home of every product."""
 
 
 def _nothing(_: Entry) -> None:

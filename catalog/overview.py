@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import heapq
 import json
-import math
 from bisect import bisect_right
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fairmesh.catalog.document import DPROD
 from fairmesh.catalog.errors import InputError
-from fairmesh.catalog.judging import waived_by_key
+from fairmesh.catalog.judging import ALL, waived_by_key
 from fairmesh.catalog.model import Entry, EntryKind
-from fairmesh.catalog.standing import Standing
+from fairmesh.catalog.standing import Columns, Standing
 
 if TYPE_CHECKING:
     from fairmesh.catalog.catalog import Catalog
@@ -84,35 +86,41 @@ class _Case:
     standing: Standing
     waived: frozenset[str]
 
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Products at the moment in question, row by row."""
+
+    slots: NDArray[np.int64]
+    columns: Columns
+    standings: Sequence[Standing]
+    waived: Mapping[int, frozenset[str]]
+    """By row, the rules waived there."""
+
     @property
-    def conforms(self) -> bool:
-        return self.standing.conforms(self.waived)
+    def conforming(self) -> int:
+        return int(np.count_nonzero(self.columns.conforms == 1))
+
+    def mean(self) -> float | None:
+        return _mean(self.columns.score)
+
+    def kept(self, rows: NDArray[np.intp]) -> _Counted:
+        """These rows alone, in order."""
+        places = {row: place for place, row in enumerate(rows.tolist())}
+        return _Counted(
+            self.slots[rows], self.columns.packed(rows),
+            [self.standings[row] for row in places],
+            {places[row]: rules for row, rules in self.waived.items() if row in places},
+        )  # fmt: skip
 
 
-@dataclass(slots=True)
-class _Tally:
-    products: int = 0
-    conforming: int = 0
-    violations: int = 0
-    findings: int = 0
-    waived: int = 0
-    scores: list[float] = field(default_factory=list)
-
-    def add(self, case: _Case, violations: int, findings: int, *, conforms: bool) -> None:
-        self.products += 1
-        self.conforming += conforms
-        self.violations += violations
-        self.findings += findings
-        self.waived += case.conforms and not case.standing.conforms()
-        if case.standing.fair is not None:
-            self.scores.append(case.standing.fair.score)
-
-    def row(self, key: str) -> Row:
-        return Row(key, self.products, self.conforming, self.violations, self.findings, self.waived, _mean(self.scores))
+_TENTHS = 10_000
+"""FAIR scores have four decimals: whole numbers of these add up to the same in any order."""
 
 
-def _mean(scores: Sequence[float]) -> float | None:
-    return math.fsum(scores) / len(scores) if scores else None
+def _mean(scores: NDArray[np.float64]) -> float | None:
+    known = scores[~np.isnan(scores)]
+    return int(np.rint(known * _TENTHS).sum()) / _TENTHS / len(known) if len(known) else None
 
 
 def overview(view: View, catalog: Catalog, domain: str | None, at: datetime | None) -> Overview:
@@ -122,25 +130,25 @@ def overview(view: View, catalog: Catalog, domain: str | None, at: datetime | No
     """
     now = catalog.clock()
     moment = _checked(at, now)
-    cases = list(_now(view, catalog, now) if moment is None else _then(view, catalog, moment))
-    places = _statements(view, _DOMAIN, cases)
-    if domain is not None:
-        cases = [case for case in cases if domain in places[case.product.iri]]
-    owners = _statements(view, _OWNER, cases)
-    edition = catalog.judge.edition
-    version = None if moment is None else catalog.rulings.in_force(moment)
-    failed = Counter(rule for case in cases for rule in case.standing.failed)
+    counted = _now(view, catalog, now) if moment is None else _counted(_then(view, catalog, moment))
+    counted = _of_domain(view, domain, counted)
+    version = view.ruling.version if moment is None else catalog.rulings.in_force(moment)
+    digest = "" if version is None else version.digest
+    failed = Counter(rule for standing in counted.standings for rule in standing.failed)
     return Overview(
-        moment or now, view.ruling.digest if version is None else version.digest, len(cases),
-        sum(case.conforms for case in cases),
-        0 if moment is not None else sum(
-            not catalog.storage.standings.settled(case.product, edition) for case in cases
-            if case.product.slot in catalog.storage.standings.by_slot
-        ),
-        _mean([case.standing.fair.score for case in cases if case.standing.fair is not None]),
-        _by(cases, lambda case: places[case.product.iri]), _by_rule(cases),
-        _by(cases, lambda case: owners[case.product.iri]), dict(sorted(failed.items())),
+        moment or now, digest, len(counted.slots),
+        counted.conforming, 0 if moment is not None else _pending(catalog, counted), counted.mean(),
+        _by(counted, _stated(view, _DOMAIN, counted)), _by_rule(counted), _by(counted, _stated(view, _OWNER, counted)),
+        dict(sorted(failed.items())),
     )  # fmt: skip
+
+
+def _pending(catalog: Catalog, counted: _Counted) -> int:
+    standings, edition, products = catalog.storage.standings, catalog.judge.edition, catalog.registry.slots
+    if standings.edition == edition and standings.upto == ALL:
+        return 0
+    known = (slot for slot in counted.slots.tolist() if slot in standings.by_slot)
+    return sum(not standings.settled(products[slot], edition) for slot in known)
 
 
 def trend(view: View, catalog: Catalog, domain: str | None, until: datetime | None, points: int) -> list[Point]:
@@ -158,10 +166,8 @@ def trend(view: View, catalog: Catalog, domain: str | None, until: datetime | No
     moments = [start + timedelta(seconds=(end - start).total_seconds() * n / (points - 1)) for n in range(points)]
     found = []
     for moment, cases in _at_each(view, catalog, moments):
-        places = {} if domain is None else _statements(view, _DOMAIN, cases)
-        kept = [case for case in cases if domain is None or domain in places[case.product.iri]]
-        scores = [case.standing.fair.score for case in kept if case.standing.fair is not None]
-        found.append(Point(moment, len(kept), sum(case.conforms for case in kept), _mean(scores)))
+        counted = _of_domain(view, domain, _counted(cases))
+        found.append(Point(moment, len(counted.slots), counted.conforming, counted.mean()))
     return found
 
 
@@ -176,42 +182,90 @@ def _checked(at: datetime | None, now: datetime) -> datetime | None:
 # -- counting ---------------------------------------------------------------------------------------------------------
 
 
-def _by(cases: Iterable[_Case], keys: Callable[[_Case], Iterable[str]]) -> tuple[Row, ...]:
-    found: dict[str, _Tally] = defaultdict(_Tally)
-    for case in cases:
-        gating = sum(n for rule, n, _ in case.standing.broken if rule not in case.waived)
-        every = sum(n + other for _, n, other in case.standing.broken)
-        for key in keys(case) or ("",):
-            found[key].add(case, gating, every, conforms=case.conforms)
-    return tuple(found[key].row(key) for key in sorted(found))
+_Stated = tuple[NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]
+"""Rows and numbers, pair by pair, and what the numbers stand for."""
 
 
-def _by_rule(cases: Iterable[_Case]) -> tuple[Row, ...]:
-    found: dict[str, _Tally] = defaultdict(_Tally)
-    for case in cases:
-        for rule, gating, other in case.standing.broken:
-            held = 0 if rule in case.waived else gating
-            found[rule].add(case, held, gating + other, conforms=not held)
-    return tuple(found[rule].row(rule) for rule in sorted(found))
+def _stated(view: View, role: str, counted: _Counted) -> _Stated:
+    """What the reader sees the products to have in a role, by row."""
+    slots, numbers, nodes = view.stated(role)
+    rows = np.full(max(slots.max(initial=-1), counted.slots.max(initial=-1)) + 1, -1, np.int64)
+    rows[counted.slots] = np.arange(len(counted.slots))
+    found = rows[slots]
+    return found[found >= 0], numbers[found >= 0], nodes
 
 
-def _statements(view: View, predicate: str, cases: Iterable[_Case]) -> dict[str, set[str]]:
-    """The values the reader may see, by product."""
-    wanted: dict[str, set[str]] = {case.product.iri: set() for case in cases}
-    for product, value in view.pairs(predicate):
-        if product in wanted:
-            wanted[product].add(value)
-    return wanted
+def _of_domain(view: View, domain: str | None, counted: _Counted) -> _Counted:
+    if domain is None:
+        return counted
+    rows, numbers, nodes = _stated(view, _DOMAIN, counted)
+    wanted = np.array([node == domain for node in nodes], np.bool_)
+    return counted.kept(np.unique(rows[wanted[numbers]]))
+
+
+def _by(counted: _Counted, stated: _Stated) -> tuple[Row, ...]:
+    """A row for each node, and one for the products that have none."""
+    rows, numbers, nodes = stated
+    without = np.ones(len(counted.slots), np.bool_)
+    without[rows] = False
+    alone = np.flatnonzero(without)
+    places = np.concatenate([rows, alone])
+    keys = np.concatenate([numbers, np.full(len(alone), len(nodes))])
+    columns, size = counted.columns, len(nodes) + 1
+
+    def sums(values: NDArray[Any]) -> list[int]:
+        return [int(total) for total in np.bincount(keys, values[places].astype(np.float64), size).tolist()]
+
+    scored = ~np.isnan(columns.score)
+    tenths = sums(np.rint(np.where(scored, columns.score, 0) * _TENTHS))
+    several = zip(
+        (*nodes, ""), sums(np.ones(len(counted.slots))), sums(columns.conforms == 1), sums(columns.gating),
+        sums(columns.findings), sums(columns.excused), tenths, sums(scored), strict=True,
+    )  # fmt: skip
+    found = (
+        Row(key, products, conforming, gating, findings, excused, total / _TENTHS / scores if scores else None)
+        for key, products, conforming, gating, findings, excused, total, scores in several
+        if products
+    )
+    return tuple(sorted(found, key=lambda row: row.key))
+
+
+def _by_rule(counted: _Counted) -> tuple[Row, ...]:
+    names: dict[str, int] = {}
+    broken: list[tuple[int, int, int, int]] = []
+    for row in np.flatnonzero(counted.columns.findings).tolist():
+        waived = counted.waived.get(row, ())
+        for rule, gating, other in counted.standings[row].broken:
+            held = 0 if rule in waived else gating
+            broken.append((row, names.setdefault(rule, len(names)), held, gating + other))
+    rows, rules, gates, every = np.array(broken, np.int64).reshape(-1, 4).T
+    columns = counted.columns.packed(rows)
+    columns.conforms[:], columns.gating[:], columns.findings[:] = gates == 0, gates, every
+    alone = _Counted(counted.slots[rows], columns, (), {})
+    return _by(alone, (np.arange(len(rows)), rules, tuple(names)))
 
 
 # -- now and then -----------------------------------------------------------------------------------------------------
 
 
-def _now(view: View, catalog: Catalog, now: datetime) -> Iterator[_Case]:
-    waived = waived_by_key(catalog.waivers, now)
-    for slot, standing in view.sighted.standings.items():
-        product = catalog.registry.slots[slot]
-        yield _Case(product, standing, waived.get(product.key, frozenset()))
+def _now(view: View, catalog: Catalog, now: datetime) -> _Counted:
+    sighted, registry = view.sighted, catalog.registry
+    slots = np.flatnonzero(sighted.conforms >= 0)
+    rows = {slot: row for row, slot in enumerate(slots.tolist())}
+    waived = {
+        rows[product.slot]: rules for key, rules in waived_by_key(catalog.waivers, now).items()
+        if (product := registry.by_key.get(key)) is not None and product.slot in rows
+    }  # fmt: skip
+    columns = sighted.columns.packed(slots)
+    return _Counted(slots, columns, [sighted.standings[slot] for slot in rows], waived)
+
+
+def _counted(cases: Sequence[_Case]) -> _Counted:
+    columns = Columns(len(cases))
+    for row, case in enumerate(cases):
+        columns.put(row, case.standing, case.waived)
+    slots = np.array([case.product.slot for case in cases], np.int64)
+    return _Counted(slots, columns, [case.standing for case in cases], {n: c.waived for n, c in enumerate(cases)})
 
 
 def _then(view: View, catalog: Catalog, moment: datetime) -> list[_Case]:

@@ -228,8 +228,11 @@ def _column(data: bytes, at: int) -> int:
 # -- parsing ----------------------------------------------------------------------------------------------------------
 
 
-def parse(data: bytes, media_type: str | None, iri_base: str, limits: Limits = DEFAULT_LIMITS) -> Parsed:
-    """Read RDF. Relative IRIs become IRIs under `iri_base`; absolute ones stay as they are.
+def parse(
+    data: bytes, media_type: str | None, iri_base: str, limits: Limits = DEFAULT_LIMITS, any_base: bool = False
+) -> Parsed:
+    """Read RDF. Relative IRIs become IRIs under `iri_base`; absolute ones stay as they are. With `any_base` the
+    document may set another base.
 
     Raises `ParseError` with line and column, `TooLarge`, `UnsupportedMedia`, or `InvalidDocument` (code
     `escapes-base`) for a relative IRI, an `@base`, `..` or `//` that leaves `iri_base`.
@@ -246,7 +249,8 @@ def parse(data: bytes, media_type: str | None, iri_base: str, limits: Limits = D
             line=data.count(b"\n", 0, error.start) + 1, column=_column(data, error.start),
         ) from None  # fmt: skip
     text = data.removeprefix(b"\xef\xbb\xbf")
-    _check_whole(text, found, iri_base)
+    bases = "" if any_base else iri_base  # how a base has to begin
+    _check_whole(text, found, bases)
     parser = _parse(text, format=MEDIA_TYPES[found], base_iri=RELATIVE)
     quads: list[Quad] = []
     size = 0
@@ -258,8 +262,8 @@ def parse(data: bytes, media_type: str | None, iri_base: str, limits: Limits = D
             if len(quads) > limits.max_quads or size > limits.max_bytes * SWELL:
                 raise _too_many(limits, size)
             if parser.base_iri != base:
-                base = _checked_base(parser.base_iri, iri_base, data, found)
-        _checked_base(parser.base_iri, iri_base, data, found)
+                base = _checked_base(parser.base_iri, bases, data, found)
+        _checked_base(parser.base_iri, bases, data, found)
     except SyntaxError as error:
         raise _parse_error(error, data, found) from None
     except (ValueError, RecursionError) as error:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,25 @@ class Product:
     detail: Mapping[str, object]
 
 
+class Stated(NamedTuple):
+    """Statements of products about themselves, one to a row: slot, number of the node in `nodes`, what it takes to see
+    it."""
+
+    revision: int
+    slots: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    needs: NDArray[np.int64]
+    nodes: tuple[str, ...]
+
+    def seen(
+        self, visible: Grants, node_visible: Callable[[str], bool]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]:
+        """Slots, numbers and nodes of the statements that a reader sees."""
+        shown = np.array([node_visible(node) for node in self.nodes], np.bool_)
+        seen = (visible[self.slots] & self.needs == self.needs) & shown[self.numbers]
+        return self.slots[seen], self.numbers[seen], self.nodes
+
+
 class Registry:
     """All products by IRI, key and slot. Written by one thread under the catalog's exclusive lock."""
 
@@ -74,6 +93,7 @@ class Registry:
         self._outside: dict[str, set[int]] = {}
         self._said: dict[str, dict[Said, Counter[tuple[int, int]]]] = {}
         self._listed: dict[str, dict[str, Counter[tuple[int, int]]]] = {}
+        self._stated: dict[str, Stated] = {}
         self._interned: dict[Said, Said] = {}
         self._shared = tuple(iri_base + folder for folder in SHARED)
         self._visible: dict[int, tuple[Grants, int, Grants]] = {}
@@ -156,6 +176,20 @@ class Registry:
         """The nodes that visible documents use in this role; see `Projection.listed`."""
         return {iri for iri, counts in self._listed.get(role, {}).items() if _seen(counts, grants)}
 
+    def stated(self, role: str) -> Stated:
+        """The nodes that products themselves have in a role; see `Projection.listed`."""
+        known = self._stated.get(role)
+        if known is None or known.revision != self.revision:
+            numbers: dict[str, int] = {}
+            rows = [
+                (product.slot, numbers.setdefault(iri, len(numbers)),
+                 self.statement_need(product, product.iri, role, iri))
+                for product in self.slots for listed, iri, _ in product.listed if listed == role
+            ]  # fmt: skip
+            columns = np.array(rows, np.int64).reshape(-1, 3).T
+            known = self._stated[role] = Stated(self.revision, columns[0], columns[1], columns[2], tuple(numbers))
+        return known
+
     def live(self) -> Iterator[Product]:
         return (product for product in self.slots if not product.retired)
 
@@ -216,6 +250,10 @@ class Registry:
     def is_shared(self, iri: str) -> bool:
         return iri.startswith(self._shared)
 
+    def is_owned(self, iri: str) -> bool:
+        """Whether a node is one product's alone to speak of: it is neither shared nor from outside the mesh."""
+        return iri.startswith(self.iri_base) and not self.is_shared(iri)
+
     def holder(self, iri: str) -> Product | None:
         """The product whose IRI this is or begins with; None for shared, outside and unregistered nodes."""
         if iri.startswith(self.iri_base):
@@ -252,6 +290,10 @@ class Sight:
     def granted(self, product: Product, need: int) -> bool:
         row = product.key_id
         return not product.retired and row < len(self._grants) and self._grants[row] & need == need
+
+    def whole(self, product: Product) -> bool:
+        """Whether every statement of the product's document is visible."""
+        return self.granted(product, product.need) and all(map(self.node, product.references))
 
     def triple(self, product: Product, triple: Triple, coming: Collection[str] = ()) -> bool:
         """Whether the statement of this product's document is visible, if the nodes that are `coming` are."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 import stat
 import tarfile
@@ -334,9 +335,9 @@ def read_rules(place: Path = SHIPPED) -> RuleFiles:
     The levels lie at its top, or in `ontologies/` there; a bundle may have one folder around it all. Raises
     `InputError` (code `rule-set`), naming file and remedy.
     """
-    if place.is_dir():
+    if os.path.isdir(place):  # pathlib raises where the folder above cannot be looked into
         root, found = _in_folder(place)
-    elif place.is_file():
+    elif os.path.isfile(place):
         root, found = _in_bundle(place)
     else:
         raise refusal(
@@ -371,7 +372,10 @@ def _sorted_out(found: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str,
 
 def _in_folder(folder: Path) -> tuple[str, dict[str, bytes]]:
     """The folder that the levels lie in, and its Turtle files by their path there; hidden ones are left out."""
-    top = {f"{path.name}/" for path in folder.iterdir() if path.is_dir()}
+    try:
+        top = {f"{path.name}/" for path in folder.iterdir() if path.is_dir()}
+    except OSError as error:
+        raise refusal(str(folder), f"cannot be read: {error.strerror}", "Make it a readable folder") from error
     if top.isdisjoint(_LEVELS) and "ontologies/" in top:
         folder = folder / "ontologies"
     found: dict[str, bytes] = {}
@@ -381,7 +385,10 @@ def _in_folder(folder: Path) -> tuple[str, dict[str, bytes]]:
         if any(part.startswith(".") for part in name.split("/")):
             continue
         try:
-            size += path.stat().st_size
+            stated = path.stat()
+            if not stat.S_ISREG(stated.st_mode):  # a pipe would be waited for
+                raise refusal(str(path), "is no file", "Keep Turtle files alone under names in .ttl")
+            size += stated.st_size
             _check_size(str(folder), len(found) + 1, size)
             found[name] = path.read_bytes()
         except OSError as error:

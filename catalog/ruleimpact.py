@@ -6,15 +6,17 @@ ones, at one and the same moment.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from fairmesh.catalog.access import Access
 from fairmesh.catalog.document import DPROD
-from fairmesh.catalog.judging import CHUNK, waived_by_key
+from fairmesh.catalog.judging import CHUNK, UNDER_WAY, waived_by_key
 from fairmesh.catalog.model import Subject
 from fairmesh.catalog.registry import Product
 from fairmesh.catalog.ruling import RulesVersion
@@ -22,6 +24,7 @@ from fairmesh.catalog.standing import Standing
 
 if TYPE_CHECKING:
     from fairmesh.catalog.catalog import Catalog
+    from fairmesh.catalog.view import View
 
 _DOMAIN, _OWNER = DPROD + "domain", DPROD + "dataProductOwner"
 
@@ -78,36 +81,68 @@ def rule_impact(
 
     Raises as `RulePublishing.propose`, and `PolicyUnavailable`.
     """
-    proposal = catalog.rule_publishing.propose(subject, files, access, channel=channel, domain=domain)
+    proposal = catalog.rule_publishing.propose(subject, files, access, channel=channel, domain=domain, examples=False)
     moment = at or catalog.clock()
     version = RulesVersion(proposal.rules.digest, moment, subject.id, "proposed", domain, proposal.files)
     after = catalog.rulings.ruling(version, proposal.rules)
     before = catalog.rulings.current
     with catalog.view(subject, channel=channel, access=access) as view:
         slots = [product.slot for product in view.readable if not product.retired]
-        places = {}
-        for predicate in (_DOMAIN, _OWNER):
-            places[predicate] = dict(sorted(view.pairs(predicate), reverse=True))
+        places = {role: _places(view, role) for role in (_DOMAIN, _OWNER)}
     effects = _Effects(places, waived_by_key(catalog.waivers, moment))
-    for start in range(0, len(slots), CHUNK):
-        with catalog.view(subject, channel=channel, access=access) as view:
-            readable = {product.slot for product in view.readable if not product.retired}
-            chunk = [catalog.registry.slots[slot] for slot in slots[start : start + CHUNK] if slot in readable]
-            new = catalog.judge.foresee(view, after, chunk, moment)
-            known = view.sighted.standings if at is None else {}
-            old = catalog.judge.foresee(view, before, [p for p in chunk if p.slot not in known], moment)
-        stood = {product.slot: standing for product, standing in old()}
-        for product, standing in new():
-            effects.add(product, known.get(product.slot) or stood[product.slot], standing)
-        progress(min(start + CHUNK, len(slots)), len(slots))
-    after.validator.close()
+    done = 0
+    waiting: deque[tuple[int, Future[list[_Judged]]]] = deque()
+    with closing(after.validator), ThreadPoolExecutor(UNDER_WAY) as threads:
+        for start in range(0, len(slots), CHUNK):
+            part = slots[start : start + CHUNK]
+            with catalog.view(subject, channel=channel, access=access) as view:
+                products = [catalog.registry.slots[slot] for slot in part]
+                chunk = [product for product in products if view.may_read(product.home)]
+                known = _settled(catalog, view.sighted.standings, chunk) if at is None else {}
+                new = catalog.judge.foresee(view, after, chunk, moment)
+                old = catalog.judge.foresee(view, before, [p for p in chunk if p.slot not in known], moment)
+            waiting.append((len(part), threads.submit(_judged, known, old, new)))
+            while waiting and (len(waiting) == UNDER_WAY or start + CHUNK >= len(slots)):
+                size, judged = waiting.popleft()
+                for product, before_it, after_it in judged.result():
+                    effects.add(product, before_it, after_it)
+                done += size
+                progress(done, len(slots))
     return effects.impact(proposal.rules.digest, moment)
+
+
+_Judged = tuple[Product, Standing, Standing]
+_Foreseen = Callable[[], list[tuple[Product, Standing]]]
+
+
+def _settled(catalog: Catalog, standings: Mapping[int, Standing], products: Iterable[Product]) -> dict[int, Standing]:
+    """How those products stand that were judged by the rules in force: others still stand as earlier rules had it."""
+    edition, settled = catalog.judge.edition, catalog.storage.standings.settled
+    return {
+        product.slot: standing
+        for product in products
+        if (standing := standings.get(product.slot)) is not None
+        and (standing.edition == edition or settled(product, edition))
+    }
+
+
+def _judged(known: Mapping[int, Standing], old: _Foreseen, new: _Foreseen) -> list[_Judged]:
+    """Products with how they stand and how they would."""
+    stood = {product.slot: standing for product, standing in old()}
+    return [(product, known.get(product.slot) or stood[product.slot], standing) for product, standing in new()]
+
+
+def _places(view: View, role: str) -> dict[int, str]:
+    """By slot, the first of the nodes that a product has in a role."""
+    slots, numbers, nodes = view.stated(role)
+    stated = ((slot, nodes[number]) for slot, number in zip(slots.tolist(), numbers.tolist(), strict=True))
+    return dict(sorted(stated, reverse=True))
 
 
 class _Effects:
     """Gathers what changes, product by product."""
 
-    def __init__(self, places: Mapping[str, Mapping[str, str]], waived: Mapping[str, frozenset[str]]) -> None:
+    def __init__(self, places: Mapping[str, Mapping[int, str]], waived: Mapping[str, frozenset[str]]) -> None:
         self._places = places
         self._waived = waived
         self._products = self._before = self._after = 0
@@ -127,7 +162,7 @@ class _Effects:
             self._failed[rule] += 1
         for found, rules in ((self._failing, does - did), (self._passing, did - does)):
             if rules:
-                domain, owner = (self._places[predicate].get(product.iri, "") for predicate in (_DOMAIN, _OWNER))
+                domain, owner = (self._places[role].get(product.slot, "") for role in (_DOMAIN, _OWNER))
                 found.append(Effect(product.iri, product.key, domain, owner, tuple(sorted(rules))))
 
     def impact(self, digest: str, at: datetime) -> RuleImpact:

@@ -14,7 +14,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -22,19 +22,24 @@ from typing import Any
 from fairmesh.catalog.access import Access
 from fairmesh.catalog.config import Settings
 from fairmesh.catalog.document import read
-from fairmesh.catalog.errors import ConfigError, Conflict, Forbidden, InputError, TooLarge
+from fairmesh.catalog.errors import ConfigError, Conflict, Forbidden, InputError, TooLarge, WorkerFailed
 from fairmesh.catalog.fair import Register
 from fairmesh.catalog.governance import RuleSet, Validator, check_examples
 from fairmesh.catalog.journal import Journal
 from fairmesh.catalog.model import FM, Action, Decision, Draft, Entry, EntryKind, ShapeInfo, ShapeScope, Subject
-from fairmesh.catalog.rdf import TURTLE, Triple, parse, serialize
+from fairmesh.catalog.rdf import TURTLE, Triple, canonical, serialize
 from fairmesh.catalog.rulefiles import FILE, RULES
 from fairmesh.catalog.rulelint import Problem, lint
+from fairmesh.catalog.workers import Pool
 
 MAX_FILES = 2_000
 MAX_FILE_BYTES = 1_000_000
 MAX_BYTES = 10_000_000
 """Limits of a published set: files, bytes of one and of all."""
+
+TRIAL_SECONDS = 60.0
+TRIAL_MEMORY = 4 * 2**30
+"""What linting a set and trying its examples may take: seconds, and bytes of address space."""
 
 _MAX_PATH = 200
 _SHOWN = 10
@@ -85,9 +90,14 @@ class Ruling:
         return frozenset(self.rules.vocabulary())
 
     @cached_property
+    def official(self) -> frozenset[bytes]:
+        """The same statements as lines of `rdf.canonical`."""
+        return frozenset(canonical(self.vocabulary).splitlines(keepends=True))
+
+    @cached_property
     def register(self) -> Register:
         """The vocabularies it knows for FAIR ones."""
-        return Register.of(self.vocabulary)
+        return self.rules.register
 
 
 def rules_of(files: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -199,7 +209,7 @@ class Rulings:
         """Put a journaled rule set in force."""
         self._noted = True
         self._past = [*self._past, _past(entry)]
-        self._current = ruling
+        self._current = replace(ruling, version=_version(entry))
 
     def rule_set(self, version: RulesVersion) -> RuleSet:
         """The rules of a version that passed the lint, by the engine of the settings. Raises `InputError`."""
@@ -209,7 +219,8 @@ class Rulings:
 
     def ruling(self, version: RulesVersion, rules: RuleSet, size: int | None = None) -> Ruling:
         """Rules with `size` processes to judge by them, which end when nobody holds the validator any more."""
-        validator = Validator(rules, size or self._settings.workers)
+        # one more than judge many at once, so that a request finds one free
+        validator = Validator(rules, size or self._settings.workers + 1)
         weakref.finalize(validator, validator.processes.close)
         return Ruling(version, rules, validator)
 
@@ -289,7 +300,8 @@ class RulePublishing:
         published: Callable[[], None], clock: Callable[[], datetime],
     ) -> None:  # fmt: skip
         self._rulings = rulings
-        self._iri_base = settings.iri_base
+        self._iri_base, self._engine = settings.iri_base, settings.engine
+        self._processes = Pool(1, memory=TRIAL_MEMORY)
         self._commit = commit
         self._published = published
         self._clock = clock
@@ -325,40 +337,45 @@ class RulePublishing:
         return RulesPublished("published", digest, proposal.problems)
 
     def propose(
-        self, subject: Subject, files: Mapping[str, bytes], access: Access, *, channel: str, domain: str | None = None
-    ) -> Proposal:
-        """The whole set as it would be in force, linted and with its examples tried. Raises as `publish`."""
+        self, subject: Subject, files: Mapping[str, bytes], access: Access, *, channel: str, domain: str | None = None,
+        examples: bool = True,
+    ) -> Proposal:  # fmt: skip
+        """The whole set as it would be in force, linted and with its `examples` tried. Raises as `publish`."""
         self.authorize(access, subject, domain, channel)
         current = self._rulings.current.version
         proposed = _proposed(files, domain, current.files)
         if proposed == dict(current.files):
             return Proposal(proposed, self._rulings.current.rules, (), True)
-        problems = [
-            p for p in lint(rules_of(proposed), _examples(proposed)) if domain is None or p.file.startswith(_of(domain))
-        ]
+        problems = self._problems(proposed, files if examples else None)
+        problems = [p for p in problems if domain is None or p.file.startswith(_of(domain))]
         if any(problem.error for problem in problems):
             raise RefusedRules(problems)
         version = RulesVersion("", self._clock(), subject.id, "published", domain, proposed)
-        rules = self._rulings.rule_set(version)
-        failures = check_examples(
-            rules, _examples(files), lambda data: read(data, TURTLE, self._iri_base), iri_base=self._iri_base,
-            now=self._clock(),
-        )  # fmt: skip
-        problems += [
-            Problem(each.file, None, None, None, each.problem, "Correct the rule, or the example", True)
-            for each in failures
-            if each.problem
-        ]
-        if any(problem.error for problem in problems):
-            raise RefusedRules(problems)
-        return Proposal(proposed, rules, tuple(problems), False)
+        return Proposal(proposed, self._rulings.rule_set(version), tuple(problems), False)
 
-    def with_shapes(self, content: bytes, media_type: str | None) -> dict[str, bytes]:
-        """All files in force, with these shapes (RDF) in the place of those of the level that their rules are named in.
+    def _problems(self, proposed: Mapping[str, bytes], sent: Mapping[str, bytes] | None) -> list[Problem]:
+        """What is wrong with a set, and with how the examples among the files `sent` do. Told by a process that may
+        end: what is sent may be anything."""
+        args = (dict(proposed), None if sent is None else _examples(sent), self._engine, self._iri_base, self._clock())
+        try:
+            return self._processes.call(_tried, *args, timeout=TRIAL_SECONDS)
+        except WorkerFailed as error:
+            if error.code not in ("worker-late", "worker-died", "worker-memory"):
+                raise
+            raise InputError(
+                f"the rule set could not be tried: {error.message}", code="rule-set",
+                remedy="Try it with `fairmesh rules lint` and `fairmesh rules test`; make queries and patterns cheaper",
+            ) from error  # fmt: skip
 
-        Raises `InputError` for what is no RDF, or names rules of no level, or of several.
+    def close(self) -> None:
+        """End the process that tries rule sets."""
+        self._processes.close()
+
+    def with_shapes(self, triples: Sequence[Triple]) -> dict[str, bytes]:
+        """All files in force, with these shapes in the place of those of the level that their rules are named in.
+
+        Raises `InputError` for shapes that name rules of no level, or of several.
         """
-        triples = [quad.triple for quad in parse(content, media_type, iri_base=RULES).quads]
         named = {t.subject.value.removeprefix(RULES) for t in triples if t.predicate.value == FM + "mode"}
         levels = {found["level"] for name in named if (found := _LEVEL.match(name))}
         if len(levels) != 1:
@@ -386,6 +403,22 @@ class RulePublishing:
             yield
         finally:
             self._busy.release()
+
+
+def _tried(
+    proposed: Mapping[str, bytes], examples: Mapping[str, bytes] | None, engine: str, iri_base: str, now: datetime
+) -> list[Problem]:
+    """In a process of its own: the lint of a set and, when there is no error, what its examples do."""
+    rules = rules_of(proposed)
+    problems = lint(rules, None if examples is None else _examples(proposed))
+    if examples is None or any(problem.error for problem in problems):
+        return problems
+    results = check_examples(
+        RuleSet(rules, engine, linted=True), examples, lambda data: read(data, TURTLE, iri_base), iri_base=iri_base,
+        now=now,
+    )  # fmt: skip
+    remedy = "Correct the rule, or the example"
+    return problems + [Problem(r.file, None, None, None, r.problem, remedy, True) for r in results if r.problem]
 
 
 def _of(domain: str) -> str:

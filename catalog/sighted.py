@@ -12,7 +12,7 @@ from fairmesh.catalog.errors import InputError
 from fairmesh.catalog.fair import BANDS, fair_band
 from fairmesh.catalog.model import Facet, FacetBucket, FacetField, Page, SearchHit
 from fairmesh.catalog.search import SearchResult
-from fairmesh.catalog.standing import Standing
+from fairmesh.catalog.standing import Columns, Standing
 
 JUDGED = frozenset({FacetField.CONFORMS, FacetField.FAIR_BAND})
 """The facets that no document states: they follow from how its product stands."""
@@ -20,12 +20,21 @@ JUDGED = frozenset({FacetField.CONFORMS, FacetField.FAIR_BAND})
 
 @dataclass(frozen=True, slots=True)
 class Sighted:
-    """How products stand for one reader, by slot: `conforms` is 1 or 0, -1 for what the reader may not read or what is
-    not judged yet; `score` is the FAIR score, not a number where there is none."""
+    """How products stand for one reader, by slot; `columns` know of nothing that the reader may not read or that is not
+    judged yet, and count waivers."""
 
-    conforms: NDArray[np.int8]
-    score: NDArray[np.float64]
+    columns: Columns
     standings: Mapping[int, Standing]
+
+    @property
+    def conforms(self) -> NDArray[np.int8]:
+        """1 or 0; -1 where nothing is known."""
+        return self.columns.conforms
+
+    @property
+    def score(self) -> NDArray[np.float64]:
+        """The FAIR score; not a number where there is none."""
+        return self.columns.score
 
 
 def judged_facet(result: SearchResult, field: FacetField, sighted: Sighted, size: int) -> Facet:
@@ -43,7 +52,8 @@ def judged_facet(result: SearchResult, field: FacetField, sighted: Sighted, size
 def _values(field: FacetField, sighted: Sighted) -> dict[str, NDArray[np.bool_]]:
     if field is FacetField.CONFORMS:
         return {"true": sighted.conforms == 1, "false": sighted.conforms == 0}
-    bands = np.array([fair_band(score) if score == score else "" for score in sighted.score.tolist()])
+    scores, places = np.unique(sighted.score, return_inverse=True)
+    bands = np.array([fair_band(score) if score == score else "" for score in scores.tolist()])[places]
     return {band: bands == band for band in BANDS}
 
 

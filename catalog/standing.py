@@ -20,6 +20,7 @@ from fairmesh.catalog.model import EVERYTHING, Need, Report, Severity
 from fairmesh.catalog.registry import Grants, Product, Registry
 
 Bools = NDArray[np.bool_]
+_ROOM = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,48 @@ def edition_of(rules: RuleSet, now: datetime) -> str:
     return rules.digest + (f"@{past[-1].isoformat()}" if past else "")
 
 
+class Columns:
+    """How products stand, in numbers by slot, to be counted at once.
+
+    `conforms` is 1 or 0, and -1 where nothing is known; `score` is the FAIR score, not a number where there is none;
+    `gating` counts findings that gate and are not waived, `findings` all of them; `excused` are those that conform by
+    waivers alone.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.conforms = np.full(size, -1, np.int8)
+        self.score = np.full(size, np.nan)
+        self.gating = np.zeros(size, np.int32)
+        self.findings = np.zeros(size, np.int32)
+        self.excused = np.zeros(size, np.bool_)
+
+    def put(self, slot: int, standing: Standing, waived: Collection[str] = ()) -> None:
+        gating = sum(n for rule, n, _ in standing.broken if rule not in waived)
+        self.conforms[slot] = not gating
+        self.score[slot] = np.nan if standing.fair is None else standing.fair.score
+        self.gating[slot] = gating
+        self.findings[slot] = sum(n + other for _, n, other in standing.broken)
+        self.excused[slot] = not gating and not standing.conforms()
+
+    def forget(self, slot: int) -> None:
+        self.conforms[slot], self.score[slot], self.gating[slot] = -1, np.nan, 0
+        self.findings[slot], self.excused[slot] = 0, False
+
+    def of(self, slots: NDArray[np.intp], size: int) -> Columns:
+        """Columns of this size that know of these slots alone."""
+        found = Columns(size)
+        for name, values in vars(found).items():
+            values[slots] = getattr(self, name)[slots]
+        return found
+
+    def packed(self, slots: NDArray[np.intp]) -> Columns:
+        """These slots one after the other, from 0 on."""
+        found = Columns(0)
+        for name in vars(found):
+            setattr(found, name, getattr(self, name)[slots])
+        return found
+
+
 class Standings:
     """The standing of every product, by slot. Written under the catalog's exclusive lock."""
 
@@ -97,13 +140,29 @@ class Standings:
         self._tangled: set[int] = set()
         self._referring: dict[str, set[int]] = {}
         self._references: dict[int, frozenset[str]] = {}
+        self._linked = 0
+        """Counts changes of references."""
         self._edges: tuple[tuple[int, int], NDArray[np.int64], NDArray[np.int64]] | None = None
+        self._needs: tuple[int, NDArray[np.int64], Bools] | None = None
+        self._columns = Columns(_ROOM)
 
     def put(self, product: Product, standing: Standing) -> None:
         """Note how a product stands."""
         self.by_slot[product.slot] = standing
+        self._room(product.slot).put(product.slot, standing)
         (self._tangled.add if standing.tangled else self._tangled.discard)(product.slot)
         self.revision += 1
+
+    def _room(self, slot: int) -> Columns:
+        size = len(self._columns.conforms)
+        if slot >= size:
+            self._columns = self._columns.of(np.arange(size), max(2 * size, slot + 1))
+        return self._columns
+
+    def seen(self, slots: Bools) -> Columns:
+        """How products stand, of these slots alone; `slots` is a bool per slot."""
+        self._room(len(slots))
+        return self._columns.of(np.flatnonzero(slots), len(slots))
 
     def settled(self, product: Product, edition: str) -> bool:
         """Whether the product was judged by this edition."""
@@ -120,11 +179,13 @@ class Standings:
             for iri in product.references - old:
                 self._referring.setdefault(iri, set()).add(product.slot)
             self._references[product.slot] = product.references
+            self._linked += 1
             self.revision += 1
 
     def forget(self, product: Product) -> None:
         """A product was retired, or changed and is not judged yet."""
         self.by_slot.pop(product.slot, None)
+        self._room(product.slot).forget(product.slot)
         self.judged.pop(product.slot, None)
         self._tangled.discard(product.slot)
         self.revision += 1
@@ -135,11 +196,9 @@ class Standings:
 
     def whole(self, grants: Grants) -> Bools:
         """A bool per slot: whether a reader with these grants sees everything that the standing rests on."""
-        products = self._registry.slots
         visible = self._registry.visible(grants)
-        need = np.array([p.need for p in products], np.int64)
+        need, alive = self._need_arrays()
         sees: Bools = (visible & Need.READ == Need.READ) & (visible & need == need)
-        alive = np.array([not p.retired for p in products], np.bool_)
         if bool(np.all((visible[alive] & EVERYTHING) == EVERYTHING)):
             return sees
         result = sees.copy()
@@ -148,9 +207,18 @@ class Standings:
         result[[slot for slot in self._tangled if slot < len(result)]] = False
         return result
 
+    def _need_arrays(self) -> tuple[NDArray[np.int64], Bools]:
+        """What it takes to see all of each product, and which are not retired."""
+        if self._needs is None or self._needs[0] != self._registry.revision:
+            products = self._registry.slots
+            need = np.array([product.need for product in products], np.int64)
+            alive = np.array([not product.retired for product in products], np.bool_)
+            self._needs = self._registry.revision, need, alive
+        return self._needs[1], self._needs[2]
+
     def _edge_arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Which product refers to nodes of which other one, as two arrays of slots."""
-        state = (self.revision, self._registry.revision)
+        state = (self._linked, len(self._registry.slots))  # who holds a node changes when there is a new product
         if self._edges is None or self._edges[0] != state:
             pairs = {
                 (slot, holder.slot)

@@ -11,6 +11,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from fairmesh.catalog import rdf
@@ -87,6 +88,9 @@ class Storage:
         with self.writing:
             self.catch_up()
             self._refuse_when_closed()
+            last = self.journal.entry(self.journal.head()[0])
+            if last is not None and draft.at < last.draft.at:  # it waited for its turn: the journal is in order of time
+                draft = replace(draft, at=last.draft.at)
             entries = self.journal.append([draft])
             then(entries[0])
             self._apply_all(entries, "stored and in force", "the next write or start completes it")

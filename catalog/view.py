@@ -85,7 +85,7 @@ from fairmesh.catalog.model import (
 from fairmesh.catalog.paging import Cursors, page_size
 from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
 from fairmesh.catalog.registry import Grants, Product, Sight
-from fairmesh.catalog.ruling import shape_info
+from fairmesh.catalog.ruling import Ruling, shape_info
 from fairmesh.catalog.search import SearchQuery
 from fairmesh.catalog.sighted import Found, Sighted
 
@@ -110,10 +110,12 @@ _MAIL = frozenset({VCARD + "hasEmail", FOAF + "mbox"})
 class View:
     """What `subject` sees, at one moment. Made by `Catalog.view`; lives as long as that context."""
 
-    def __init__(self, catalog: Catalog, subject: Subject, scope: Scope, channel: str, access: Access) -> None:
+    def __init__(
+        self, catalog: Catalog, subject: Subject, scope: Scope, channel: str, access: Access, ruling: Ruling
+    ) -> None:
         self.subject = subject
         self.policy_revision = scope.policy_revision
-        self.ruling = catalog.rulings.current
+        self.ruling = ruling
         self._catalog = catalog
         self._registry = catalog.registry
         self._graph = catalog.graph
@@ -663,12 +665,14 @@ class View:
 
     def background(self, references: Iterable[str]) -> list[Triple]:
         """What a submission may learn of the nodes it refers to, where visible: types, and names of shared nodes."""
-        return [
-            Triple(NamedNode(iri), NamedNode(predicate), value)
-            for iri in sorted(references) if self._node_visible(iri)
-            for predicate, value, _, _ in self._about(iri)
-            if predicate == TYPE or (predicate in TITLES and self._registry.is_shared(iri))
-        ]  # fmt: skip
+        seen = (iri for iri in sorted(references) if self._node_visible(iri))
+        return [Triple(NamedNode(iri), NamedNode(p), value) for iri in seen for p, value in self._background_of(iri)]
+
+    def _background_of(self, iri: str) -> Iterator[tuple[str, Term]]:
+        if self._registry.is_shared(iri):
+            return ((p, value) for p, value, _, _ in self._about(iri) if p == TYPE or p in TITLES)
+        said = self._match(iri, TYPE) if self._registry.is_owned(iri) else self._head(iri)
+        return ((p, value) for _, p, value, _ in said if p == TYPE)
 
     @cached_property
     def readable(self) -> list[Product]:
@@ -676,10 +680,10 @@ class View:
         grants = self._grants
         return [p for p in self._registry.slots if p.key_id < len(grants) and grants[p.key_id] & Need.READ == Need.READ]
 
-    def pairs(self, predicate: str) -> Iterator[tuple[str, str]]:
-        """Subjects and objects of the visible statements of a predicate, as far as they are IRIs."""
-        found = self._match(None, predicate)
-        return ((subject, value.value) for subject, _, value, _ in found if isinstance(value, NamedNode))
+    def stated(self, role: str) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]:
+        """The nodes that products visibly have in a role of `Projection.listed`: for each such statement the slot and
+        the number of the node, and the nodes."""
+        return self._registry.stated(role).seen(self._visible, self._node_visible)
 
     def granted_then(self, key: AccessKey) -> int:
         """What today's policy grants on a document that had these facts; 0: it hides it."""

@@ -20,14 +20,16 @@ from fairmesh.catalog import Settings, View
 from fairmesh.catalog.access import Access, EmbeddedEngine, PolicySet
 from fairmesh.catalog.catalog import Catalog
 from fairmesh.catalog.decisionlog import RecordedDecisions
-from fairmesh.catalog.document import ProductDocument, read
+from fairmesh.catalog.document import ProductDocument, own_nodes, read
 from fairmesh.catalog.errors import StorageUnavailable
+from fairmesh.catalog.fair import Scores, score
 from fairmesh.catalog.governance import Case, RuleSet, Validator, validate
 from fairmesh.catalog.graph import VOCABULARY, OxigraphGraph
 from fairmesh.catalog.judging import Judge
 from fairmesh.catalog.model import Draft, Entry, EntryKind, Report, Subject
 from fairmesh.catalog.policing import InUse, Policies, PolicyVersion, Publishing
-from fairmesh.catalog.ruling import RulesVersion, Ruling, Rulings
+from fairmesh.catalog.rdf import load
+from fairmesh.catalog.ruling import RulePublishing, RulesVersion, Ruling, Rulings
 from fairmesh.catalog.storage import Storage
 from fairmesh.catalog.waivers import Waivers
 
@@ -72,7 +74,12 @@ class History:
         self.all: list[Entry] = []
 
     def product_history(self, product: str, *, first: int = 20, after: int | None = None) -> list[Entry]:
-        return [e for e in reversed(self.all) if e.draft.product == product][:first]
+        mine = [e for e in reversed(self.all) if e.draft.product == product]
+        return [e for e in mine if after is None or e.draft.revision < after][:first]
+
+    def documents(self, revisions: Collection[tuple[str, int]]) -> dict[str, bytes]:
+        wanted = set(revisions)
+        return {e.draft.product: e.draft.document for e in self.all if (e.draft.product, e.draft.revision) in wanted}
 
     def product_head(self, product: str) -> Entry | None:
         return next(iter(self.product_history(product)), None)
@@ -126,11 +133,16 @@ class Here(Validator):
     ) -> list[Report]:
         return [
             validate(
-                self.rules, c.document, c.background, product=c.product, domain=c.domain, own=c.own, iri_base=iri_base,
-                now=now, offline=offline,
+                self.rules, c.document, c.background, product=c.product, domain=c.domain, iri_base=iri_base, now=now,
+                own=frozenset(own_nodes(load(c.document), c.product, iri_base)) if c.own is None else c.own,
+                offline=offline,
             )
             for c in cases
         ]  # fmt: skip
+
+    def scores(self, cases: Sequence[Case], *, iri_base: str, timeout: float = 0) -> list[Scores]:
+        register = self.rules.register
+        return [score(load(c.document), product=c.product, iri_base=iri_base, register=register) for c in cases]
 
 
 @cache
@@ -186,6 +198,10 @@ class Mesh(Catalog):
     @property
     def publishing(self) -> Publishing:  # type: ignore[override]
         return Publishing(self.policies, self.registry, _unpublished, lambda: self.ruleset_digest, 1, self.clock)
+
+    @property
+    def rule_publishing(self) -> RulePublishing:  # type: ignore[override]
+        return RulePublishing(self.rulings, self.settings, _unpublished, self.judge.nudge, self.clock)
 
     def add(self, entry: Entry) -> None:
         self.graph.replace(entry.draft.product, entry.draft.document, entry.seq)

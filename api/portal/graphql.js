@@ -66,7 +66,49 @@ const SAMPLES = {
     rules { file row rule value }
   }
 }`, { actor: "anonymous", action: "READ_METADATA", key: "sales.orders" }],
-  "Rules": [`{ shapes { iri label severity scope targets { curie } } }`, {}],
+  "How the mesh stands by the rules": [
+    `{
+  governance {
+    at products conforming pending fairMean
+    byDomain { label products conforming waived fairMean }
+    byShape { key label products violations findings }
+    byOwner { label products conforming violations }
+    failed { rule products }
+    trend(points: 6) { at products conforming fairMean }
+  }
+}`, {}],
+  "What conforms, and what does not?": [
+    `query Standing($text: String, $conforms: Boolean) {
+  search(text: $text, filter: { conforms: $conforms }, orderBy: FAIR_SCORE, first: 10) {
+    totalCount
+    facets(fields: [CONFORMS, FAIR_BAND, DOMAIN]) { field buckets { key label count } }
+    nodes { label ... on DataProduct {
+      key
+      conformance { conforms groups { rule count fix } failed { rule reason } }
+      waivers { ruleId expiresAt reason }
+    } }
+  }
+}`, { conforms: true }],
+  "How FAIR is a product?": [
+    `query Fair($key: String!) {
+  dataProduct(key: $key) {
+    fair {
+      score findable accessible interoperable reusable
+      indicators { code priority basis passed title evidence fix }
+    }
+  }
+}`, { key: "sales.orders" }],
+  "What happened? (after goes on)": [
+    `query Changes($after: String) {
+  changes(kinds: [UPDATED, RETIRED, CONFORMANCE_CHANGED, SHAPES_CHANGED, POLICY_CHANGED], first: 20, after: $after) {
+    nodes { at kind by conforms resource { label } revision { number version } }
+    pageInfo { hasNextPage endCursor }
+  }
+}`, {}],
+  "Rules": [`{
+  shapes { iri label severity mode nextMode nextModeFrom owner since scope targets { curie } page }
+  ruleSet { digest at by source domain }
+}`, {}],
 };
 
 const INTROSPECTION = `{ __schema { types { name kind description

@@ -101,6 +101,7 @@ class Mutation(PolicyMutations, RuleMutations, WaiverMutations):
             )
         )
         operation.decided(outcome.decision)
+        operation.judged(outcome.report)
         report, decision = outcome.report, outcome.decision
         undecided = model.Decision(
             model.Action.REGISTER, False, ("undecided",), model.Obligations(), "", operation.policy_revision
@@ -126,6 +127,7 @@ class Mutation(PolicyMutations, RuleMutations, WaiverMutations):
             operation.subject, [submission], channel=CHANNEL, access=operation.access
         )[0]
         operation.decided(outcome.decision)
+        operation.judged(outcome.report)
         failure = None if outcome.error is None else _refusal(operation, outcome.error, outcome.product, named)
         product = outcome.product if failure is None else None
         seen = operation.view.product(iri=product) if product is not None else None

@@ -15,6 +15,7 @@ from fairmesh.api.schema.inputs import is_iri
 from fairmesh.api.schema.limits import Limits
 from fairmesh.catalog import Catalog, View, errors, model
 from fairmesh.catalog.access import Access
+from fairmesh.catalog.ruling import Ruling
 
 T = TypeVar("T")
 CHANNEL = "graphql"
@@ -46,6 +47,7 @@ class Operation:
         self.known = known
         self._extend = extend
         self._access: Access | None = None
+        self._ruling: Ruling | None = None
         self._open = ExitStack()
         self._view: View | None = None
         self._products: dict[str, model.ProductInfo] = {}
@@ -57,13 +59,28 @@ class Operation:
         return self._access
 
     @property
+    def ruling(self) -> Ruling:
+        """The rule set in force when the operation first asked, or the one its last write was judged by."""
+        if self._ruling is None:
+            self._ruling = self.catalog.rulings.current
+        return self._ruling
+
+    def judged(self, report: model.Report | None) -> None:
+        """A write was judged: what is read from now on is by the same rules, so that one answer names one rule set."""
+        if report is not None and report.ruleset != self.ruling.digest:
+            self.close()
+            self._ruling = None
+
+    @property
     def policy_revision(self) -> str:
         return self.access.policy_digest
 
     @property
     def view(self) -> View:
         if self._view is None:
-            self._view = self._open.enter_context(self.catalog.view(self.subject, channel=CHANNEL, access=self.access))
+            self._view = self._open.enter_context(
+                self.catalog.view(self.subject, channel=CHANNEL, access=self.access, ruling=self.ruling)
+            )
         return self._view
 
     def govern(self) -> None:
@@ -89,9 +106,9 @@ class Operation:
 
     def change(self) -> Catalog:
         """The catalog, for a write: no view is held meanwhile, and reads that follow see what was written, by the
-        policy that is then in force."""
+        policy that is then in force, and the rules that were when it began; see `judged`."""
         self.close()
-        self._access = None
+        self._access, self._ruling = None, self.catalog.rulings.current
         return self.catalog
 
     def decided(self, decision: model.Decision | None) -> None:

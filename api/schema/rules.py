@@ -3,7 +3,7 @@ publishing it, and the overview by domain, rule and owner over time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import strawberry
@@ -13,14 +13,18 @@ from fairmesh.api.schema.failures import UserError, user_error
 from fairmesh.api.schema.inputs import Cost, ValidateInput, field
 from fairmesh.api.schema.inputs import page as page_of
 from fairmesh.api.schema.operation import CHANNEL, Info, Operation
+from fairmesh.api.schema.reports import Shape
 from fairmesh.api.schema.types import ProductConnection
+from fairmesh.api.schema.waivers import Waiver, visible
 from fairmesh.catalog import errors
+from fairmesh.catalog.document import tail
 from fairmesh.catalog.overview import Overview, Point, Row, overview, trend
 from fairmesh.catalog.paging import Cursors
 from fairmesh.catalog.rulefiles import RULES
 from fairmesh.catalog.ruleimpact import Count, RuleImpact, rule_impact
 from fairmesh.catalog.rulelint import Problem
 from fairmesh.catalog.ruling import RefusedRules, RulesVersion
+from fairmesh.catalog.waivers import domain_of
 
 # -- in force ---------------------------------------------------------------------------------------------------------
 
@@ -132,7 +136,16 @@ class GovernancePoint:
 @strawberry.type
 class FailedRule:
     rule: str
+    version: strawberry.Private[str]
     products: int = strawberry.field(description="On so many it ran into its limits; it refused none of them.")
+
+    @field(description="The rule, which names its owner; null for a proposed one.")
+    def shape(self, info: Info) -> Shape | None:
+        return Shape.maybe(info.context.view.shape(RULES + self.rule, self.version))
+
+    @classmethod
+    def all(cls, failed: Mapping[str, int], version: str) -> list[FailedRule]:
+        return [cls(rule=rule, products=count, version=version) for rule, count in failed.items()]
 
 
 @strawberry.type
@@ -179,7 +192,14 @@ class GovernanceReport:
 
     @field(description="Rules that could not be evaluated on some product.")
     def failed(self) -> list[FailedRule]:
-        return [FailedRule(rule=rule, products=count) for rule, count in self.of.failed.items()]
+        return FailedRule.all(self.of.failed, self.of.ruleset)
+
+    @field(description="Those that held then, as far as the caller may see them.")
+    def waivers(self, info: Info) -> list[Waiver]:
+        held = [one for one in info.context.catalog.waivers.all() if one.active(self.of.at)]
+        if self.within is not None:
+            held = [one for one in held if domain_of(one.key) == tail(self.within)]
+        return [Waiver.show(info.context, one) for one in visible(info.context, held)]
 
     @field(
         description="How it came about: points at equal distances, from the first registration on.",
@@ -256,7 +276,7 @@ class RuleSetImpact:
 
     @field(description="Rules that could not be evaluated on some product.")
     def failed(self) -> list[FailedRule]:
-        return [FailedRule(rule=rule, products=count) for rule, count in self.of.failed.items()]
+        return FailedRule.all(self.of.failed, self.of.digest)
 
 
 # -- what clients send and get ----------------------------------------------------------------------------------------
@@ -409,7 +429,8 @@ class RuleMutations:
         path = ["input", "shapes" if input.shapes else "metadata"]
         try:
             operation.govern()
-            files = operation.catalog.rule_publishing.with_shapes(content.content, content.media_type)
+            stated = operation.catalog.read_rdf(content)
+            files = operation.catalog.rule_publishing.with_shapes(stated)
         except errors.FairmeshError as error:
             return ShapeImpactPayload(
                 newly_failing=_connection(operation, ()),

@@ -54,6 +54,10 @@ class Compiled:
             self._queries = sparql.Data(self._data, self._background)
         return self._queries
 
+    @property
+    def roots(self) -> Collection[Node]:
+        return self._roots.keys()
+
     def run(
         self,
         data: Sequence[Triple],

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 
+from fairmesh.catalog import lexical
 from fairmesh.catalog.rdf import PREFIXES, BlankNode, Literal, NamedNode
-from fairmesh.catalog.shacl import lexical, regexes, sparql
+from fairmesh.catalog.shacl import regexes, sparql
 from fairmesh.catalog.shacl.paths import SH, SUBCLASS, TYPE, Graph, Path, Properties, Shapes, Values, compile_path
 from fairmesh.catalog.shacl.results import Node, Term, Unsupported
 from fairmesh.catalog.shacl.shapes import Check, Constraint, Cycle, OutOfLimits, Root, Shape, Target

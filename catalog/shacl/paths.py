@@ -62,7 +62,7 @@ class Graph:
 
     def __init__(self) -> None:
         self.everything = False
-        self._wanted: dict[str, str] = {TYPE: TYPE, SUBCLASS: SUBCLASS}
+        self._wanted = {NamedNode(TYPE): TYPE, NamedNode(SUBCLASS): SUBCLASS}
         self._listed = {TYPE: TYPE, SUBCLASS: SUBCLASS}
         self._base = self._top = _Layer(())
         self._base_kinds: dict[str, frozenset[Term]] = {}
@@ -73,7 +73,7 @@ class Graph:
 
         `heads`, `says` and `subjects` answer for predicates that were wanted `backwards`.
         """
-        key = self._wanted.setdefault(predicate, predicate)
+        key = self._wanted.setdefault(NamedNode(predicate), predicate)
         if backwards:
             self._listed[key] = key
         return key
@@ -99,12 +99,14 @@ class Graph:
         last: object = None
         overlaid = False
         shared: dict[Term, tuple[Term]] | None = {} if len(triples) > _MANY else None
-        for subject, predicate, value in triples:
-            key = wanted.get(predicate.value)
+        for triple in triples:  # taken apart by name: unpacking takes twice as long
+            key = wanted.get(triple.predicate)
             if key is None:
                 if not everything:
                     continue
-                key = wanted.setdefault(predicate.value, predicate.value)
+                predicate = triple.predicate
+                key = wanted[predicate] = predicate.value
+            subject, value = triple.subject, triple.object
             if subject != last:
                 properties, last = nodes.setdefault(subject, {}), subject
                 overlaid = bool(below) and subject in below

@@ -37,7 +37,7 @@ from pyshacl.shapes_graph import ShapesGraph
 from rdflib.plugins.sparql import prepareQuery
 from rdflib.plugins.stores.memory import SimpleMemory
 
-from fairmesh.catalog import computed, rdf
+from fairmesh.catalog import lexical, rdf
 from fairmesh.catalog.computed import Index
 from fairmesh.catalog.errors import InputError
 from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
@@ -85,7 +85,7 @@ class _Terms(dict[Any, Any]):
             made = rdflib.Literal(term.value, lang=term.language)
         elif term.datatype.value == _XSD + "string":
             made = rdflib.Literal(term.value)  # rdflib holds "x" and "x"^^xsd:string for two
-        elif computed.well_formed(term):
+        elif lexical.well_formed(term):
             made = rdflib.Literal(term.value, datatype=self[term.datatype], normalize=False)
             if str(made) != term.value:  # rdflib takes the white space out of xsd:token and xsd:normalizedString
                 made = _ill_typed(term.value, self[term.datatype])
@@ -472,6 +472,10 @@ class Reference:
         except _ENGINE_ERRORS as error:
             problem = _first_line(error)
             raise Shapes(triples).refusal(_node(shape.node), problem, "Correct the shape") from error
+
+    @property
+    def roots(self) -> Collection[Node]:
+        return self._targeted.keys()
 
     def run(
         self,

@@ -18,7 +18,7 @@ from itertools import groupby
 
 import regex
 
-from fairmesh.catalog.shacl import lexical
+from fairmesh.catalog import lexical
 
 _SECONDS = 1.0
 """How long one search may take, where it can take long."""

@@ -65,6 +65,11 @@ class Engine(Protocol):
 
     name: str
 
+    @property
+    def roots(self) -> Collection[Node]:
+        """The targeted shapes."""
+        ...
+
     def run(
         self,
         data: Sequence[Triple],

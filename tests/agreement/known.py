@@ -16,7 +16,8 @@ from pathlib import Path
 from agreement.judges import Judge, Rules, Run, agree, compiled
 from agreement.reports import Term
 from agreement.suites import read
-from fairmesh.catalog.computed import Index, well_formed
+from fairmesh.catalog.computed import Index
+from fairmesh.catalog.lexical import well_formed
 from fairmesh.catalog.rdf import PREFIXES, BlankNode, Literal, NamedNode, Triple
 
 SH, RDF, RDFS, XSD = (PREFIXES[name] for name in ("sh", "rdf", "rdfs", "xsd"))
@@ -297,15 +298,15 @@ def ill_formed(shapes: Sequence[Triple]) -> bool:
     in a component (6.2.1).
     """
     index = Index(shapes)
-    declared = (value for _, value in index.pairs.get(SH + "declare", ()))
+    declared = (value for _, value in index.pairs[SH + "declare"])
     halves = any(len(index.objects(d, SH + name)) != 1 for d in declared for name in ("prefix", "namespace"))
-    literals = any(isinstance(value, Literal) for name in NESTING for _, value in index.pairs.get(SH + name, ()))
+    literals = any(isinstance(value, Literal) for name in NESTING for _, value in index.pairs[SH + name])
     return halves or literals or _twice(index) or bool(_meta()(shapes).rows)
 
 
 def _twice(index: Index) -> bool:
     named: dict[Term, list[str]] = {}
-    for component, parameter in index.pairs.get(SH + "parameter", ()):
+    for component, parameter in index.pairs[SH + "parameter"]:
         named.setdefault(component, []).extend(
             re.split("[#/]", path.value)[-1] for path in index.objects(parameter, SH + "path")
         )

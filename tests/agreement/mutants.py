@@ -266,10 +266,10 @@ class ShapesMutator(_Maker):
         self.node_shapes = _unique(
             s for s, _ in _kinds(index, "NodeShape", ("property", "node", "and", "or", "not", "xone"))
         )
-        self.property_shapes = _unique(subject for subject, _ in index.pairs.get(SH + "path", ()))
+        self.property_shapes = _unique(subject for subject, _ in index.pairs[SH + "path"])
         self.all = _unique([*self.node_shapes, *self.property_shapes]) or [self.fresh()]
         stated = {triple.predicate for triple in data}
-        self.noticed = _unique(subject for subject, path in index.pairs.get(SH + "path", ()) if path in stated)
+        self.noticed = _unique(subject for subject, path in index.pairs[SH + "path"] if path in stated)
         mentioned = _unique(
             t.object for t in shapes if isinstance(t.object, NamedNode) and not t.object.value.startswith(SH)
         )
@@ -508,6 +508,6 @@ _LENT = frozenset((*RANGES, *SHAPE_LISTS, *PAIRS, "datatype", "nodeKind", "class
 
 
 def _kinds(index: Index, kind: str, leading: Sequence[str]) -> Iterable[tuple[Term, Term]]:
-    yield from ((s, o) for s, o in index.pairs.get(RDF + "type", ()) if o == sh(kind))
+    yield from ((s, o) for s, o in index.pairs[RDF + "type"] if o == sh(kind))
     for name in (*leading, *TARGETS):
-        yield from index.pairs.get(SH + name, ())
+        yield from index.pairs[SH + name]

@@ -131,9 +131,7 @@ def w3c(shared: Path, part: str = "core") -> list[Seed]:
 def _without_manifest(triples: Sequence[Triple]) -> list[Triple]:
     """The statements that no test manifest makes and that its entries do not lead to."""
     index = Index(triples)
-    waiting = [
-        s for s, o in index.pairs.get(PREFIXES["rdf"] + "type", ()) if o.value.endswith(("#Manifest", "#Validate"))
-    ]
+    waiting = [s for s, o in index.pairs[PREFIXES["rdf"] + "type"] if o.value.endswith(("#Manifest", "#Validate"))]
     dropped = set(waiting)
     while waiting:
         for values in index.subjects.get(waiting.pop(), {}).values():

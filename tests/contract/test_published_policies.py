@@ -46,7 +46,7 @@ class Mesh:
         settings = Settings.read({"data": folder, "opa_url": url, "decision_log": "off"}, environment={})
         self.policies = Policies.open(settings, self.journal, now=NOW)
         self.policies.note("rules")
-        self.publishing = Publishing(self.policies, Registry(BASE), self._commit, "rules", 1, lambda: NOW)
+        self.publishing = Publishing(self.policies, Registry(BASE), self._commit, lambda: "rules", 1, lambda: NOW)
 
     def _commit(self, draft: Draft, then: Callable[[Entry], None]) -> None:
         then(self.journal.append([draft])[0])

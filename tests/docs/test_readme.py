@@ -16,6 +16,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,12 @@ from conftest import ROOT
 
 README = ROOT / "README.md"
 POLICIES = ROOT / "docs" / "policies.md"
-LANGUAGES = {README: {"console", "graphql", "json"}, POLICIES: {"console", "rego", "yaml"}}
+GOVERNANCE = ROOT / "docs" / "governance.md"
+LANGUAGES = {
+    README: {"console", "graphql", "json"},
+    POLICIES: {"console", "rego", "yaml"},
+    GOVERNANCE: {"console", "rego", "turtle"},
+}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGE = "http://127.0.0.1:8000"
 STARTS = "make run"
@@ -33,6 +39,10 @@ CHANGING = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "2026-01-01T00:00:00Z"),
     (r"\b[0-9a-f]{64}\b", "0" * 64),
     (r"\b[0-9a-f]{12}\b", "0" * 12),
+    (r"until \d{4}-\d\d-\d\d", "until 2027-01-01"),
+    (r"\bd3dhaXZlci\w+", "d3dhaXZlci84ODBmZDQ1YjYzMWI1NDQ1"),
+    (r"--after \w+", "--after WyJ0"),
+    (f"{datetime.now(UTC):%Y-%m-%d}", "2026-11-21"),
 )
 """What differs between two runs, and what stands for it."""
 
@@ -108,7 +118,7 @@ def clean_environment() -> dict[str, str]:
 def tour(tmp_path: Path) -> Iterator[Tour]:
     if shutil.which("curl") is None:
         pytest.skip("no curl: the tour calls it")
-    for folder in ("docs", "policies"):
+    for folder in ("api", "docs", "policies"):
         (tmp_path / folder).symlink_to(ROOT / folder)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     command = [".venv/bin/fairmesh", "serve", "--demo", "--data", "data", "--port"]
@@ -187,6 +197,12 @@ def test_the_policy_that_is_shown_is_the_one_that_is_published() -> None:
     shown = [block.text for block in blocks(POLICIES) if block.language != "console"]
     files = ("sales/rules.rego", "sales/decisions/sales.yaml", "acme/rules.rego", "acme/decisions/acme.yaml")
     assert shown == [(ROOT / "docs" / "tour" / "policies" / file).read_text("utf-8") for file in files]
+
+
+def test_the_rules_that_are_shown_are_those_that_are_published() -> None:
+    (shown,) = [block.text for block in blocks(GOVERNANCE) if block.language == "turtle"]
+    folder = ROOT / "docs" / "tour" / "rules" / "domains" / "logistics"
+    assert shown == (folder / "shapes.ttl").read_text("utf-8")
 
 
 def test_the_rules_of_an_organisation_that_are_shown_leave_the_shipped_tests_as_they_are(tmp_path: Path) -> None:

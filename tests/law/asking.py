@@ -41,7 +41,7 @@ from fairmesh.catalog.rdf import NamedNode, load
 from law.meshes import KEYS, TITLES, Doc, Pair
 
 T = TypeVar("T")
-OPERATIONS = 150
+OPERATIONS = 180
 """Queries that are written; more when these leave out a field."""
 DEPTH = 7
 """Composite fields inside each other, at most."""
@@ -239,7 +239,7 @@ class Writer:
             name: [self._template(random, schema.mutation_type, name) for _ in range(OPERATIONS // 12)]
             for name in schema.mutation_type.fields
         }
-        while self.fields - set(self.asked) and len(self._queries) < 3 * OPERATIONS:
+        while self.fields - set(self.asked) and len(self._queries) < 5 * OPERATIONS:
             self._queries.append(self._template(random, schema.query_type, None))
 
         self._names = sorted({name for template in self._queries for name in template.selects})
@@ -478,6 +478,10 @@ class Values:
         return self.random.random() < 0.5
 
     def datetime(self, name: str) -> str:
+        if name == "asOf":  # how products stood is known as of the mesh at a time: see test_consequences.py
+            return self.one(
+                ["2025-01-01T00:00:00Z", "2025-04-01T00:00:00Z", "2025-12-24T18:00:00+01:00", "2030-01-01T00:00:00Z"]
+            )
         return self.one(
             ["2025-03-07T12:00:00Z", "2025-03-07T14:00:00Z", "2025-03-07T16:30:00+02:00", "2030-01-01T00:00:00Z"]
         )
@@ -579,7 +583,18 @@ class Walker:
         return Request("GET", path, self.headers())
 
     def other(self) -> Request:
-        paths = ("/", "/livez", "/readyz", "/portal/style.css", "/graphql?query={__typename}", "/nothing")
+        paths = (
+            "/rules",
+            "/rules/core/03",
+            "/rules/org/law/team",
+            "/rules/none",
+            "/",
+            "/livez",
+            "/readyz",
+            "/portal/style.css",
+            "/graphql?query={__typename}",
+            "/nothing",
+        )
         paths += ("/bundles/access.tar.gz", "/sparql", "/catalog", "/metrics")
         return Request("GET", self.random.choice(paths))
 

@@ -7,15 +7,15 @@ rule, not how the catalog applies it: it works on the entries of a history, befo
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Any
+from datetime import date, datetime, timedelta
 
 import meshes
 from hypothesis import strategies as st
-from meshes import CHANNEL, NOW, History, parsed, register_entry, rules
+from meshes import CHANNEL, NOW, History, parsed, register_entry
 from samples import BASE, product
 
 from fairmesh.catalog.access import Access
@@ -30,7 +30,8 @@ from fairmesh.catalog.document import (
     ProductDocument,
     read,
 )
-from fairmesh.catalog.governance import Validator
+from fairmesh.catalog.governance import Case as Judging
+from fairmesh.catalog.governance import RuleSet
 from fairmesh.catalog.model import (
     ANONYMOUS,
     CLASSIFICATION,
@@ -48,6 +49,7 @@ from fairmesh.catalog.model import (
 )
 from fairmesh.catalog.projection import remember
 from fairmesh.catalog.rdf import GENID, NamedNode, Triple, canonical, load, parse
+from fairmesh.catalog.ruling import Ruling
 from law.policies import EMBARGO, POOL
 
 PART_OF = "http://purl.org/dc/terms/isPartOf"
@@ -253,17 +255,70 @@ def entries_of(history: Sequence[Event]) -> list[Entry]:
 # -- a mesh that also takes writes ------------------------------------------------------------------------------------
 
 
+TURN = date(2026, 3, 1)
+"""The day between the two clocks of a case on which the rules of `LAW` begin to gate."""
+_RULES = (
+    ("relations", "dprod:DataProduct", "sh:path dct:relation ; sh:maxCount 1"),
+    ("columns", "csvw:Schema", "sh:path csvw:column ; sh:maxCount 1"),
+    ("sources", "dcat:Dataset", "sh:path prov:wasDerivedFrom ; sh:class dcat:Dataset"),
+    ("terms", "dprod:DataProduct", "sh:path dct:subject ; sh:class skos:Concept"),
+    ("team", "dprod:DataProduct", "sh:path ( dprod:dataProductOwner foaf:name ) ; sh:maxCount 1"),
+    ("domain", "dprod:DataProduct", "sh:path ( dprod:domain skos:prefLabel ) ; sh:maxCount 1"),
+    ("mail", "dprod:DataProduct", "sh:path dcat:contactPoint ; sh:minCount 1"),
+)
+LAW_RULES = tuple(name for name, *_ in _RULES)
+LAW = f"""
+@prefix law: <https://w3id.org/fairmesh/rules/org/law/> .
+@prefix csvw: <http://www.w3.org/ns/csvw#> .
+@prefix dcat: <http://www.w3.org/ns/dcat#> .
+@prefix dct: <http://purl.org/dc/terms/> .
+@prefix dprod: <https://ekgf.github.io/dprod/> .
+@prefix fm: <https://w3id.org/fairmesh/ns#> .
+@prefix foaf: <http://xmlns.com/foaf/0.1/> .
+@prefix prov: <http://www.w3.org/ns/prov#> .
+@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+@prefix sh: <http://www.w3.org/ns/shacl#> .
+@prefix skos: <http://www.w3.org/2004/02/skos/core#> .
+@prefix xsd: <http://www.w3.org/2001/XMLSchema#> .
+""" + "\n".join(
+    f"""law:{name} a sh:NodeShape ; fm:mode fm:warn ; fm:nextMode fm:gate ; fm:nextModeFrom "{TURN}"^^xsd:date ;
+  rdfs:label "{name}"@en ; rdfs:comment "To tell meshes apart."@en ; dct:creator "law" ;
+  dct:issued "2025-01-01"^^xsd:date ; sh:targetClass {target} ; sh:property [ {constraint} ] ;
+  sh:message "Say it in another way."@en ."""
+    for name, target, constraint in _RULES
+)
+"""Rules whose verdict hangs on what may be hidden: statements, columns, other products, and names of shared nodes."""
+
+
+@functools.cache
+def governed() -> RuleSet:
+    """The rules that ship, and those of `LAW`."""
+    return RuleSet({**meshes.rules().files, "org/law/shapes.ttl": LAW.encode()})
+
+
 class RememberingValidator(meshes.Here):
     """The real validator, which judges each document once."""
 
     def __init__(self, size: int) -> None:
-        super().__init__(rules(), size)
+        super().__init__(governed(), size)
         self._judged: dict[object, Report] = {}
 
-    def validate(self, *args: Any, **kwargs: Any) -> Report:
-        question = (*args, *sorted(kwargs.items()))
+    def validate(
+        self, document: bytes, background: bytes, *, product: str, domain: str, own: frozenset[str], iri_base: str,
+        now: datetime, offline: bool = False, timeout: float = 0,
+    ) -> Report:  # fmt: skip
+        case = Judging(document, background, product, domain, own)
+        return self.validate_many([case], iri_base=iri_base, now=now, offline=offline)[0]
+
+    def validate_many(
+        self, cases: Sequence[Judging], *, iri_base: str, now: datetime, offline: bool = False, timeout: float = 0
+    ) -> list[Report]:
+        return [self._one(case, iri_base, now, offline) for case in cases]
+
+    def _one(self, case: Judging, iri_base: str, now: datetime, offline: bool) -> Report:
+        question = (case, iri_base, now, offline)
         if question not in self._judged:
-            self._judged[question] = super().validate(*args, **kwargs)
+            self._judged[question] = super().validate_many([case], iri_base=iri_base, now=now, offline=offline)[0]
         return self._judged[question]
 
 
@@ -277,6 +332,14 @@ class _Here:
         return [quad.triple for quad in parse(content, media_type, BASE).quads]
 
 
+def _quiet(draft: Draft) -> Draft:
+    """Without what makes a verdict an event: that it changed is told to those alone who see all of the product."""
+    if draft.kind is not EntryKind.CONFORMANCE:
+        return draft
+    kept = {home: {**verdict, "did": None} for home, verdict in json.loads(draft.document).items()}
+    return replace(draft, document=json.dumps(kept).encode())
+
+
 class _Journal(History):
     """A journal in memory."""
 
@@ -284,7 +347,7 @@ class _Journal(History):
         return len(self.all), ""
 
     def append(self, drafts: Sequence[Draft]) -> list[Entry]:
-        added = [Entry(len(self.all) + n, draft, "", "") for n, draft in enumerate(drafts, 1)]
+        added = [Entry(len(self.all) + n, _quiet(draft), "", "") for n, draft in enumerate(drafts, 1)]
         self.all += added
         return added
 
@@ -294,21 +357,35 @@ class Mesh(meshes.Mesh):
 
     retire = Catalog.retire  # type: ignore[assignment]
 
-    def __init__(self, access: Access, entries: Iterable[Entry], validator: Validator, *, late: bool = False) -> None:
+    def __init__(
+        self, access: Access, entries: Iterable[Entry], validator: RememberingValidator, *, late: bool = False
+    ) -> None:
         super().__init__(access)
-        now = NOW + timedelta(days=200) if late else NOW
-        self.clock = lambda: now
         self.keep(_Journal())
-        for entry in entries:
-            self.add(entry)
-        self.rulings = meshes.OneRuling(replace(meshes.ruling(), validator=validator))
+        version = replace(meshes.ruling().version, digest=governed().digest, files=governed().files)
+        self.rulings = meshes.OneRuling(Ruling(version, governed(), validator))
         self._intake = _Here()  # type: ignore[assignment]
         self._threads = _threads()
+        for entry in entries:
+            self._happen(entry)
+        now = NOW + timedelta(days=200) if late else NOW
+        self._pass(now)
+
+    def _happen(self, entry: Entry) -> None:
+        """Add an entry, and judge what there is, as of its time."""
+        self.add(replace(entry, seq=self.journal.head()[0] + 1))
         self.storage.applied = self.journal.head()[0]
+        self._pass(entry.draft.at)
+
+    def _pass(self, now: datetime) -> None:
+        self.clock = lambda: now
+        self.judge.settle([], {iri for product in self.registry.live() for iri in product.references})
+        while self.judge.step():
+            pass
 
     def documents(self) -> list[bytes]:
         """All there ever was."""
-        return [entry.draft.document for entry in self.journal.all]  # type: ignore[attr-defined]
+        return [entry.draft.document for entry in self.journal.entries([EntryKind.REGISTER])]
 
     def decide_by(self, access: Access) -> None:
         """Put another policy in force."""
@@ -502,7 +579,7 @@ class Pair:
         return self.whole.documents() != self.less.documents()
 
 
-def make_pair(access: Access, validator: Validator, case: Case) -> Pair:
+def make_pair(access: Access, validator: RememberingValidator, case: Case) -> Pair:
     entries = entries_of(case.history)
     whole = Mesh(access, entries, validator, late=case.late)
     less = without(whole, entries, SUBJECTS[case.name], POOL[case.policy].reads)

@@ -48,9 +48,13 @@ STORED = re.compile(rb'"change":"(updated|unchanged)"')
 it that their own product says something of what they cannot see."""
 
 
+TREND = re.compile(rb'"trend(_\d+)?":\[[^\[\]]*\]')
+"""How products stood between two writes rests on the mesh of today where something of them is hidden."""
+
+
 @dataclass(frozen=True)
 class Answer:
-    """All of a response but `VOLATILE` headers, and without the word of `STORED`."""
+    """All of a response but `VOLATILE` headers, and without the word of `STORED` and what `TREND` finds."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
@@ -85,7 +89,8 @@ class Side:
         headers = [*request.headers, *([("authorization", authorization)] if authorization else [])]
         status, sent, body = self._loop.run_until_complete(_call(self._app, request, headers))
         body, words = STORED.subn(b'"change":"stored"', body)
-        left_out = VOLATILE | {b"content-length"} if words else VOLATILE
+        body, trends = TREND.subn(b'"trend":[]', body)
+        left_out = VOLATILE | {b"content-length"} if words or trends else VOLATILE
         kept = tuple((name, value) for name, value in sent if name.lower() not in left_out)
         return Answer(status, kept, body)
 

@@ -65,7 +65,7 @@ def table(key: str, namespace: str = "trino://lake", name: str = "", extra: str 
 
 
 def bundles(mesh: Mesh, keys: Path) -> Bundles:
-    return Bundles(mesh.registry, mesh._reading, keys)
+    return Bundles(mesh.registry, mesh.storage.reading, keys)
 
 
 def files(made: Bundle) -> dict[str, bytes]:
@@ -197,7 +197,7 @@ def test_it_is_made_anew_only_when_something_changed(access: Access, keys: Path)
     mesh.load([table("sales.a")])
     made = bundles(mesh, keys)
     first = made.current(SHIPPED, [ANN])
-    with mesh._reading.shared(), ThreadPoolExecutor(1) as pool:  # nothing to list: no writer keeps it waiting
+    with mesh.storage.reading.shared(), ThreadPoolExecutor(1) as pool:  # nothing to list: no writer keeps it waiting
         assert pool.submit(made.current, SHIPPED, [ANN]).result() is first
     assert made.current(SHIPPED, []) is not first
     mesh.load([table("sales.b")])

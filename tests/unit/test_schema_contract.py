@@ -26,21 +26,6 @@ from graphql import (
 from fairmesh.api.schema import execution
 
 LEFT_OUT = {
-    # FAIR assessment
-    "DataProduct.fair": "FAIR assessment is not built",
-    "FairAssessment": "FAIR assessment is not built",
-    "FairIndicator": "FAIR assessment is not built",
-    "FairBasis": "FAIR assessment is not built",
-    "FacetField.FAIR_BAND": "FAIR assessment is not built",
-    "SearchOrder.FAIR_SCORE": "FAIR assessment is not built",
-    "ProductFilter.fairAtLeast": "FAIR assessment is not built",
-    "ValidatePayload.fair": "FAIR assessment is not built",
-    # conformance of the whole mesh, kept up to date
-    "ProductFilter.conforms": "conformance is computed per product, not indexed",
-    "FacetField.CONFORMS": "conformance is computed per product, not indexed",
-    "Query.governance": "mesh-wide reports are not built",
-    "GovernanceReport": "mesh-wide reports are not built",
-    "GovernanceRow": "mesh-wide reports are not built",
     # time travel
     "Query.dataProduct(revision)": "reading the past is not built",
     "Query.dataProduct(asOf)": "reading the past is not built",
@@ -55,7 +40,6 @@ LEFT_OUT = {
     "LineageEdge.run": "runs (OpenLineage) are not built",
     "LineageEdge.validFrom": "runs (OpenLineage) are not built",
     "LineageEdge.validUntil": "runs (OpenLineage) are not built",
-    "ValidatePayload.breaks": "the impact of a change is not computed yet",
     # the rest
     "RegisterInput.idempotencyKey": "registering is idempotent by content; keys are not kept",
     "Query.sparql": "SPARQL is not served",
@@ -63,15 +47,11 @@ LEFT_OUT = {
     "SparqlTerm": "SPARQL is not served",
     "Query.rateLimit": "rates are not limited",
     "RateLimit": "rates are not limited",
-    "Mutation.proposeShapes": "publishing rules is not built",
-    "ShapeImpactPayload": "publishing rules is not built",
     "Mutation.subscribeWebhook": "webhooks are not built",
     "WebhookInput": "webhooks are not built",
     "Webhook": "webhooks are not built",
     "WebhookPayload": "webhooks are not built",
-    "Subscription": "subscriptions are not built",
-    "Change": "subscriptions are not built",
-    "ChangeKind": "subscriptions are not built",
+    "Subscription": "subscriptions are not built: changes are asked for, see Query.changes",
 }
 ADDED = {
     # publishing policies
@@ -106,11 +86,55 @@ ADDED = {
     "Mutation.withdrawWaiver": "ending a waiver",
     "WithdrawWaiverInput": "of withdrawWaiver",
     "WithdrawWaiverPayload": "of withdrawWaiver",
+    # publishing rules
+    "Query.ruleSet": "the rule set in force at a moment",
+    "RuleSetVersion": "an answer of ruleSet",
+    "RuleFile": "a file of a rule set in force",
+    "Mutation.proposeRules": "what another rule set would change: files, where proposeShapes takes one level's shapes",
+    "ProposeRulesInput": "of proposeRules",
+    "RuleFileInput": "a file of a proposed rule set",
+    "ShapeImpactPayload.impact": "counts by rule, domain and owner, beside the lists of products",
+    "ShapeImpactPayload.problems": "why the lint or an example refuses the set, with lines",
+    "RuleSetImpact": "what another rule set would change, in numbers",
+    "RuleImpactRow": "the numbers of one rule, domain or owner",
+    "RuleProblem": "what the lint found",
+    "Mutation.publishRules": "putting a rule set in force",
+    "PublishRulesInput": "of publishRules",
+    "PublishRulesPayload": "of publishRules",
+    "Shape.mode": "what the rule does today",
+    "Shape.nextMode": "what it will do",
+    "Shape.nextModeFrom": "and from which day",
+    "Shape.owner": "who answers for the rule",
+    "Shape.since": "since when it is there",
+    "Shape.page": "its page, for people",
+    # the overview, and reports
+    "GovernanceReport.shapesVersion": "the rule set that was in force then",
+    "GovernanceReport.pending": "how far the judging by new rules is",
+    "GovernanceReport.fairMean": "how FAIR the products are, on average",
+    "GovernanceReport.byOwner": "rows by owner, beside those by domain and rule",
+    "GovernanceReport.failed": "rules that ran into their limits",
+    "FailedRule": "a rule that ran into its limits, and on how many products",
+    "GovernanceReport.trend": "how it came about",
+    "GovernanceReport.waivers": "the waivers that held then",
+    "GovernancePoint": "a moment of a trend",
+    "GovernanceRow.findings": "all findings, beside those that gate",
+    "GovernanceRow.waived": "products that conform by waivers alone",
+    "ValidationReport.groups": "findings together by rule and path",
+    "FindingGroup": "findings of one rule and path",
+    "ValidationReport.failed": "rules that ran into their limits on this product",
+    "FailedEvaluation": "a rule that ran into its limits, and why",
+    # the change feed, asked for page by page
+    "Query.changes": "the feed, while there are no subscriptions",
+    "ChangeConnection": "an answer of changes",
+    "ChangeEdge": "an answer of changes",
+    "Change.conforms": "which way conformance changed",
 }
 """Elements the contract does not have, and what they are for."""
 OTHER_WORDS = {
     "Query.dataProduct": "says nothing of revisions and moments, which are left out",
     "ValidationResult.fix": "has no words in the contract",
+    "ShapeImpactPayload": "tells of products that newly pass as well",
+    "Change.cursor": "is for the next page: there is nothing to reconnect to",
 }
 """Elements whose description is not the contract's."""
 

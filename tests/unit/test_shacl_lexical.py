@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairmesh.catalog.lexical import compare, lexical_space, value_of, well_formed
 from fairmesh.catalog.rdf import PREFIXES, Literal, NamedNode
-from fairmesh.catalog.shacl.lexical import compare, lexical_space, value_of, well_formed
 
 XSD = PREFIXES["xsd"]
 

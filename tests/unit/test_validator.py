@@ -208,7 +208,7 @@ def _swallow_memory() -> None:
 
 
 def test_a_process_that_takes_too_much_memory_ends_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(governance, "_MEMORY", 1 << 30)
+    monkeypatch.setattr(governance, "MEMORY", 1 << 30)
     with closing(Validator(rules(TITLE), 1)) as validator:
         with pytest.raises(WorkerFailed) as caught:
             validator.processes.call(_swallow_memory, timeout=60)

@@ -144,6 +144,16 @@ def well_formed(literal: Literal) -> bool:
     return check is None or bool(check(literal.value))
 
 
+def temporal(literal: Literal) -> dict[str, str] | None:
+    """The parts of a well-formed date or time as they are written: `year`, `month`, `day`, `hour`, `minute`, `second`,
+    `midnight` (24:00:00), `zone`, those that are there. None for every other literal."""
+    name = literal.datatype.value.removeprefix(_XSD)
+    if name not in _TEMPORAL or not well_formed(literal):
+        return None
+    found = _compiled[name].fullmatch(literal.value)
+    return None if found is None else {part: text for part, text in found.groupdict().items() if text is not None}
+
+
 # -- values and their order -------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,405 @@
+"""Rules and how the mesh stands by them, on the terminal: what is in force, what others would change, the overview and
+the change feed. Asked over GraphQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+from fairmesh.api.client import Client
+from fairmesh.api.output import table
+from fairmesh.api.policy_reads import refuse
+from fairmesh.catalog.errors import NotFound
+
+PATIENCE = 3600.0
+"""Seconds without an answer after which a server that judges its whole mesh counts as gone."""
+SHOWN = 20
+"""Rows that one table of text shows; JSON has them all."""
+
+_PROBLEMS = """
+fragment Problem on RuleProblem { file line rule message fix refuses }
+fragment Failures on UserError {
+  code message ... on InputError { line } ... on Forbidden { decision { reasons } }
+}
+"""
+_PROPOSE = (
+    """
+mutation Propose($input: ProposeRulesInput!) {
+  proposeRules(input: $input) {
+    impact {
+      proposed at products failingBefore failingAfter newlyFailing newlyPassing
+      byRule { ...Counts } byDomain { ...Counts } byOwner { ...Counts } failed { rule products }
+    }
+    problems { ...Problem } errors { ...Failures }
+  }
+}
+fragment Counts on RuleImpactRow { key failing passing examples }
+"""
+    + _PROBLEMS
+)
+_PUBLISH = (
+    """
+mutation Publish($input: PublishRulesInput!) {
+  publishRules(input: $input) { published unchanged digest problems { ...Problem } errors { ...Failures } }
+}
+"""
+    + _PROBLEMS
+)
+_PENDING = "query Pending { governance { products conforming pending } }"
+_IN_FORCE = """
+query InForce($asOf: DateTime) { ruleSet(asOf: $asOf) { digest at by source domain files { path content } } }
+"""
+_GOVERNANCE = """
+query Governance($domain: ID, $asOf: DateTime, $points: Int!, $trend: Boolean!) {
+  governance(domain: $domain, asOf: $asOf) {
+    at shapesVersion products conforming pending fairMean
+    byDomain { ...Row } byShape { ...Row } byOwner { ...Row } failed { rule products }
+    trend(points: $points) @include(if: $trend) { at products conforming fairMean }
+  }
+}
+fragment Row on GovernanceRow { key label products conforming violations findings waived fairMean }
+"""
+_DOMAINS = "query Domains { governance { byDomain { key label } } }"
+_NODE = "query Node($iri: IRI!) { resource(iri: $iri) { id } }"
+_CHANGES = """
+query Changes($kinds: [ChangeKind!], $domain: ID, $first: Int, $after: String) {
+  changes(kinds: $kinds, domain: $domain, first: $first, after: $after) {
+    nodes { cursor kind at by conforms revision { number } resource { iri label ... on DataProduct { key } } }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+"""
+
+
+class Unusable(Exception):
+    """The server refused a rule set; `problems` are those of its lint, as GraphQL has them."""
+
+    def __init__(self, problems: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__("the rule set was refused")
+        self.problems = problems
+
+
+# -- what would change ------------------------------------------------------------------------------------------------
+
+
+def propose(client: Client, files: Mapping[str, bytes], domain: str | None, at: datetime | None) -> Mapping[str, Any]:
+    """What these files would change, as GraphQL's `RuleSetImpact` has it; domains and owners have a `label` beside.
+
+    Raises `Unusable` for a set that does not lint or whose examples fail, else `Refused`.
+    """
+    asked = {"input": {**_sent(files, domain), "at": None if at is None else at.isoformat()}}
+    impact = dict(_usable(client.graphql(_PROPOSE, asked, timeout=PATIENCE)["proposeRules"])["impact"])
+    for name in ("byDomain", "byOwner"):
+        rows = sorted(impact[name], key=_worst_first)
+        labels = _labels(client, [row["key"] for row in rows[:SHOWN]])
+        impact[name] = [{**row, "label": labels.get(row["key"], row["key"])} for row in rows]
+    impact["byRule"] = sorted(impact["byRule"], key=_worst_first)
+    return impact
+
+
+def publish(client: Client, files: Mapping[str, bytes], domain: str | None, *, dry_run: bool) -> dict[str, Any]:
+    """`{published, unchanged, digest, problems}`, problems being warnings. Raises as `propose`."""
+    asked = {"input": {**_sent(files, domain), "dryRun": dry_run}}
+    done = dict(_usable(client.graphql(_PUBLISH, asked, timeout=PATIENCE)["publishRules"]))
+    del done["errors"]
+    return done
+
+
+def pending(client: Client) -> Mapping[str, int]:
+    """`{products, conforming, pending}` of the products the caller may read."""
+    found: Mapping[str, int] = client.graphql(_PENDING, {})["governance"]
+    return found
+
+
+def _sent(files: Mapping[str, bytes], domain: str | None) -> dict[str, object]:
+    sent = [{"path": path, "content": body.decode("utf-8", "surrogateescape")} for path, body in files.items()]
+    return {"files": sent, "domain": domain}
+
+
+def _usable(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    if answer["errors"] and answer["problems"]:
+        raise Unusable(answer["problems"])
+    refuse(answer["errors"])
+    return answer
+
+
+def _labels(client: Client, iris: Sequence[str]) -> Mapping[str, str]:
+    """What the nodes are called; those that are hidden are left out."""
+    wanted = [iri for iri in iris if iri]
+    if not wanted:
+        return {}
+    declared = ", ".join(f"$i{n}: IRI!" for n in range(len(wanted)))
+    asked = " ".join(f"r{n}: resource(iri: $i{n}) {{ label }}" for n in range(len(wanted)))
+    found = client.graphql(f"query Labels({declared}) {{ {asked} }}", {f"i{n}": iri for n, iri in enumerate(wanted)})
+    return {iri: found[f"r{n}"]["label"] for n, iri in enumerate(wanted) if found[f"r{n}"]}
+
+
+def _worst_first(row: Mapping[str, Any]) -> tuple[object, ...]:
+    return -row["failing"], -row["passing"], row["key"]
+
+
+def impact_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """How many fail before and after, then by rule, domain and owner, most newly failing first."""
+    yield f"rule set {_short(found['proposed'])} on {found['at'][:10]}, {_count(found['products'], 'product')} judged"
+    yield f"failing        {found['failingBefore']} -> {found['failingAfter']}"
+    yield f"newly failing  {found['newlyFailing']}"
+    yield f"newly passing  {found['newlyPassing']}"
+    for title, name in (("by rule", "byRule"), ("by domain", "byDomain"), ("by owner", "byOwner")):
+        rows = found[name]
+        if rows:
+            yield ""
+            head = (title, "failing", "passing", "examples")
+            cells = [
+                (row.get("label", row["key"]) or "(none)", str(row["failing"]), str(row["passing"]), _examples(row))
+                for row in rows[:SHOWN]
+            ]
+            yield from _grid([head, *cells], texts=(0, 3))
+            yield from _more(rows)
+    yield from _failed(found["failed"])
+
+
+def _examples(row: Mapping[str, Any]) -> str:
+    more = max(row["failing"] + row["passing"] - len(row["examples"]), 0)
+    return ", ".join(row["examples"]) + (f" and {more} more" if more else "")
+
+
+def _failed(failed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if failed:
+        yield ""
+        for each in failed:
+            yield f"could not be evaluated: {each['rule']} on {_count(each['products'], 'product')} (it refuses none)"
+
+
+# -- in force ---------------------------------------------------------------------------------------------------------
+
+
+def in_force(client: Client, as_of: str | None, today: date) -> Mapping[str, Any]:
+    """`{digest, at, by, source, domain, rules, files: [{path, content}]}` of the rule set in force at a moment, now
+    without one. `rules` have `{id, label, mode, next_mode, next_mode_from, owner, since, message}` as of `today`.
+
+    Before the first rule set there are no rules and files, and the rest is None.
+    """
+    found = client.graphql(_IN_FORCE, {"asOf": as_of})["ruleSet"]
+    if found is None:
+        return {**dict.fromkeys(("digest", "at", "by", "source", "domain")), "rules": [], "files": []}
+    day = today if as_of is None else datetime.fromisoformat(as_of).astimezone(UTC).date()
+    files = found.pop("files")
+    return {**found, "rules": list(_rules({f["path"]: f["content"].encode() for f in files}, day)), "files": files}
+
+
+def _rules(files: Mapping[str, bytes], day: date) -> Iterator[Mapping[str, Any]]:
+    from fairmesh.catalog import rulefiles  # reads SHACL: nothing else here needs it
+
+    shapes = {path: body for path, body in files.items() if rulefiles.FILE.fullmatch(path)}
+    for level in rulefiles.read_levels(shapes):
+        for rule in rulefiles.rules_of(level, shapes):
+            now = rule.schedule.at(day)
+            coming = rule.schedule.next_mode if now is not rule.schedule.next_mode else None
+            turns = rule.schedule.next_from if coming is not None else None
+            yield {
+                "id": rule.id, "label": rule.label, "mode": now.value, "next_mode": coming and coming.value,
+                "next_mode_from": turns and turns.isoformat(), "owner": rule.owner,
+                "since": rule.since and rule.since.isoformat(), "message": rule.message,
+            }  # fmt: skip
+
+
+def in_force_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    if not found["digest"]:
+        yield "no rule set was in force"
+        return
+    how = f"of the domain {found['domain']}" if found["domain"] else "from a folder, at a start"
+    yield f"revision  {found['digest']}"
+    yield f"since     {_time(found['at'])}, by {found['by']}" + (f" ({how})" if found["domain"] or _read(found) else "")
+    yield ""
+    head = ("rule", "mode", "label", "kept by", "since")
+    rows = [(r["id"], _mode(r), r["label"], r["owner"] or "", r["since"] or "") for r in found["rules"]]
+    yield from table([head, *rows])
+
+
+def _read(found: Mapping[str, Any]) -> bool:
+    return bool(found["source"] == "folder")
+
+
+def _mode(rule: Mapping[str, Any]) -> str:
+    coming = f", {rule['next_mode']} from {rule['next_mode_from']}" if rule["next_mode"] else ""
+    return f"{rule['mode']}{coming}"
+
+
+# -- the overview -----------------------------------------------------------------------------------------------------
+
+
+def governance(client: Client, domain: str | None, as_of: str | None, points: int) -> Mapping[str, Any]:
+    """How the products stand, as GraphQL's `GovernanceReport` has it; `trend` is there when points are asked for.
+
+    Raises `NotFound` for a domain (its key, label or IRI) that is not there for the caller.
+    """
+    asked = {
+        "domain": None if domain is None else domain_id(client, domain), "asOf": as_of, "points": points or 2,
+        "trend": points > 0,
+    }  # fmt: skip
+    found: Mapping[str, Any] = client.graphql(_GOVERNANCE, asked, timeout=PATIENCE)["governance"]
+    return found
+
+
+def domain_id(client: Client, name: str) -> str:
+    """GraphQL's id of a domain, by its IRI, by the last part of that, or by its label. Raises `NotFound`."""
+    iri = name
+    if ":" not in name:
+        known = [row for row in client.graphql(_DOMAINS, {})["governance"]["byDomain"] if row["key"]]
+        matches = [row["key"] for row in known if row["key"].rpartition("/")[2] == name]
+        matches += [row["key"] for row in known if row["label"].casefold() == name.casefold()]
+        if not matches:
+            names = ", ".join(row["key"].rpartition("/")[2] for row in known[:SHOWN])
+            raise NotFound(f"no product of a domain {name} is here for you", remedy=f"Name one of: {names or 'none'}")
+        iri = matches[0]
+    node = client.graphql(_NODE, {"iri": iri})["resource"]
+    if node is None:
+        raise NotFound(f"there is no {iri} here for you", remedy="Check the IRI")
+    return str(node["id"])
+
+
+def governance_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """The whole, then by domain, rule and owner, those with most products that do not conform first."""
+    said = [f"{_share(found)} conform", f"FAIR {_mean(found['fairMean'])}"]
+    if found["pending"]:
+        said.append(f"{found['pending']} still to be judged by these rules")
+    yield f"rule set {_short(found['shapesVersion'])} at {_time(found['at'])}"
+    yield ", ".join(said)
+    for title, name in (("by domain", "byDomain"), ("by owner", "byOwner")):
+        yield from _standing_rows(title, found[name])
+    rules = sorted(found["byShape"], key=lambda row: (-_failing(row), row["key"]))
+    if rules:
+        yield ""
+        head = ("by rule", "fail", "found in", "violations", "findings", "label")
+        cells = [
+            (row["key"], str(_failing(row)), str(row["products"]), str(row["violations"]), str(row["findings"]),
+             row["label"])
+            for row in rules[:SHOWN]
+        ]  # fmt: skip
+        yield from _grid([head, *cells], texts=(0, 5))
+        yield from _more(rules)
+    yield from _failed(found["failed"])
+    if "trend" in found:
+        yield ""
+        yield from _trend(found["trend"])
+
+
+def _failing(row: Mapping[str, Any]) -> int:
+    return int(row["products"] - row["conforming"])
+
+
+def _standing_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not rows:
+        return
+    yield ""
+    head = (title, "conform", "products", "violations", "findings", "waived", "FAIR")
+    worst = sorted(rows, key=lambda row: (-_failing(row), row["label"], row["key"]))
+    cells = [
+        (row["label"] or "(none)", str(row["conforming"]), str(row["products"]), str(row["violations"]),
+         str(row["findings"]), str(row["waived"]), _mean(row["fairMean"]))
+        for row in worst[:SHOWN]
+    ]  # fmt: skip
+    yield from _grid([head, *cells])
+    yield from _more(rows)
+
+
+def _trend(points: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    head = ("trend", "conform", "products", "FAIR", "")
+    cells = [
+        (_time(point["at"]), str(point["conforming"]), str(point["products"]), _mean(point["fairMean"]),
+         "#" * round(20 * point["conforming"] / point["products"]) if point["products"] else "")
+        for point in points
+    ]  # fmt: skip
+    yield from _grid([head, *cells], texts=(0, 4))
+
+
+# -- the feed ---------------------------------------------------------------------------------------------------------
+
+
+def changes(
+    client: Client, kinds: Sequence[str], domain: str | None, first: int, after: str | None
+) -> Mapping[str, Any]:
+    """`{changes, next, more}`: events as GraphQL has them, oldest first, the cursor to go on with, and whether there
+    are more now. Raises as `governance`, and `Refused` for a cursor of another list."""
+    asked = {
+        "kinds": list(kinds) or None, "domain": None if domain is None else domain_id(client, domain), "first": first,
+        "after": after,
+    }  # fmt: skip
+    page = client.graphql(_CHANGES, asked, timeout=PATIENCE)["changes"]
+    info = page["pageInfo"]
+    return {"changes": page["nodes"], "next": info["endCursor"] or after, "more": info["hasNextPage"]}
+
+
+def change_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    rows = [
+        (_time(each["at"]), _word(each), _subject(each), f"by {each['by']}" if each["by"] else "")
+        for each in found["changes"]
+    ]
+    if rows:
+        yield from table(rows)
+    else:
+        yield "nothing happened" + (" since" if found["next"] else "")
+    if found["more"]:
+        yield f"there is more: --after {found['next']}"
+    elif found["next"]:
+        yield f"later: --after {found['next']}"
+
+
+_WORDS = {"SHAPES_CHANGED": "new rules", "POLICY_CHANGED": "new policy"}
+
+
+def _word(change: Mapping[str, Any]) -> str:
+    if change["kind"] == "CONFORMANCE_CHANGED":
+        return "conforms" if change["conforms"] else "fails"
+    return _WORDS.get(change["kind"], str(change["kind"]).lower())
+
+
+def _subject(change: Mapping[str, Any]) -> str:
+    resource, revision = change["resource"], change["revision"]
+    if resource is None:
+        return ""
+    name = resource.get("key") or resource["iri"]
+    return f"{name} revision {revision['number']}" if revision else str(name)
+
+
+# -- words ------------------------------------------------------------------------------------------------------------
+
+
+def _grid(rows: Sequence[Sequence[str]], texts: Iterable[int] = (0,)) -> Iterator[str]:
+    """Rows as lines; columns of numbers, all but `texts`, are aligned to the right."""
+    left = set(texts)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.ljust(width) if n in left else cell.rjust(width)
+            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
+
+
+def _more(rows: Sequence[object]) -> Iterator[str]:
+    if len(rows) > SHOWN:
+        yield f"and {len(rows) - SHOWN} more (--format json)"
+
+
+def _share(found: Mapping[str, Any]) -> str:
+    percent = f" ({100 * found['conforming'] / found['products']:.1f} %)" if found["products"] else ""
+    return f"{found['conforming']} of {_count(found['products'], 'product')}{percent}"
+
+
+def _mean(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _short(digest: str) -> str:
+    return digest[:12]
+
+
+def _time(at: str) -> str:
+    """A moment, as GraphQL gives it, to the second."""
+    return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _count(number: int, one: str) -> str:
+    return f"{number} {one if number == 1 else one + 's'}"

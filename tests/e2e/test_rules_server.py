@@ -1,0 +1,370 @@
+"""Rolling out rules through the console script against a real server: impact, publish, show; then how the mesh stands,
+what happened, and judging it anew when it is stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running import Ran
+from served import Mesh, document, listening, served
+
+from fairmesh.api.cli import main
+from fairmesh.catalog import rdf
+from fairmesh.catalog.rulefiles import SHIPPED
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+RULE = """@prefix acme: <https://w3id.org/fairmesh/rules/org/acme/> .
+@prefix dct: <http://purl.org/dc/terms/> .
+@prefix dprod: <https://ekgf.github.io/dprod/> .
+@prefix fm: <https://w3id.org/fairmesh/ns#> .
+@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+@prefix sh: <http://www.w3.org/ns/shacl#> .
+@prefix xsd: <http://www.w3.org/2001/XMLSchema#> .
+
+acme:title a sh:NodeShape ; fm:mode fm:gate ;
+  rdfs:label "Short title"@en ; rdfs:comment "Lists show seven letters."@en ;
+  dct:creator "controlling" ; dct:issued "2026-11-21"^^xsd:date ;
+  sh:targetClass dprod:DataProduct ;
+  sh:property [ sh:path dct:title ; sh:maxLength 7 ] ;
+  sh:message "Shorten dct:title to 7 characters."@en .
+"""
+LONG = ["hr.salaries", "ops.calendar", "sales.customers"]
+"""The products whose title is longer than the rule wants."""
+EXAMPLE = (SHIPPED / "core" / "examples" / "ok-04-one-long-enough.ttl").read_text()
+
+
+def rule_set(folder: Path, rule: str = RULE) -> Path:
+    """An organisation's repository with one rule."""
+    examples = folder / "org" / "acme" / "examples"
+    examples.mkdir(parents=True)
+    (folder / "org" / "acme" / "shapes.ttl").write_text(rule)
+    lines = EXAMPLE.splitlines()
+    titled = next(n for n, line in enumerate(lines) if "dct:title" in line)
+    for name, title in (("ok-title-short", "Stops"), ("bad-title-long", "Stops of all lines")):
+        lines[titled] = f'  dct:title "{title}"@en ;'
+        (examples / f"{name}.ttl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@dataclass
+class Service:
+    """A mesh on a socket, and the command line as one of its subjects."""
+
+    mesh: Mesh
+    url: str
+    ran: Callable[..., Ran]
+    stack: ExitStack
+    data: Path
+
+    def run(self, *arguments: str | Path, role: str | None = "steward") -> Ran:
+        return self.ran(*arguments, "--server", self.url, token="" if role is None else self.mesh.tokens[role])
+
+    def json(self, *arguments: str | Path, role: str | None = "steward") -> Any:
+        return self.run(*arguments, "--format", "json", role=role).json()
+
+    def stop(self) -> None:
+        self.stack.close()
+
+
+@pytest.fixture
+def ran(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Ran]:
+    """Runs a command in this process, in an empty folder."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("FAIRMESH_WORKERS", "2")
+
+    def run(*arguments: str | Path, token: str = "") -> Ran:
+        monkeypatch.setenv("FAIRMESH_TOKEN", token)
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return Ran(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Mesh, str]]:
+    """A mesh that no test changes, and its URL."""
+    with served(tmp_path_factory.mktemp("still")) as mesh, listening(mesh.app) as url:
+        yield mesh, url
+
+
+@pytest.fixture
+def asked(ran: Callable[..., Ran], still: tuple[Mesh, str]) -> Service:
+    """For tests that only ask."""
+    return Service(*still, ran, ExitStack(), Path())
+
+
+@pytest.fixture
+def service(ran: Callable[..., Ran], tmp_path: Path) -> Iterator[Service]:
+    with ExitStack() as stack:
+        mesh = stack.enter_context(served(tmp_path / "data"))
+        url = stack.enter_context(listening(mesh.app))
+        yield Service(mesh, url, ran, stack, tmp_path / "data")
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    return rule_set(tmp_path / "acme")
+
+
+# -- impact -----------------------------------------------------------------------------------------------------------
+
+
+def test_impact_names_who_would_newly_fail_by_rule_domain_and_owner_and_ends_with_1(
+    asked: Service, rules: Path
+) -> None:
+    ran = asked.run("rules", "impact", rules)
+    assert ran.code == 1, ran
+    lines = ran.out.splitlines()
+    assert lines[0].endswith("6 products judged")
+    assert lines[1:4] == ["failing        0 -> 3", "newly failing  3", "newly passing  0"]
+    rows = {tuple(line.split()[:3]): line for line in lines}
+    assert ("org/acme/title", "3", "0") in rows
+    assert rows["org/acme/title", "3", "0"].endswith(", ".join(LONG))
+    assert {("Hr", "1", "0"), ("Sales", "1", "0")} <= rows.keys()
+    assert any(line.startswith("sales team") and line.endswith("sales.customers") for line in lines)
+    assert "3 products would newly fail" in ran.err
+    assert "--allow-failing" in ran.err
+    assert asked.run("rules", "impact", rules, "--allow-failing").code == 0
+    found = asked.json("rules", "impact", rules)
+    assert (found["failingBefore"], found["failingAfter"], found["newlyFailing"]) == (0, 3, 3)
+    assert found["byDomain"][0]["key"].startswith("http://localhost/id/domain/")
+    assert found["byRule"] == [{"key": "org/acme/title", "failing": 3, "passing": 0, "examples": LONG}]
+    assert asked.json("governance")["conforming"] == 6, "nothing was changed"
+
+
+def test_impact_is_0_where_nothing_newly_fails_and_goes_by_the_modes_of_a_day(asked: Service, tmp_path: Path) -> None:
+    later = RULE.replace(
+        "fm:mode fm:gate", 'fm:mode fm:warn ; fm:nextMode fm:gate ; fm:nextModeFrom "2031-01-01"^^xsd:date'
+    )
+    place = rule_set(tmp_path / "later", later)
+    assert asked.run("rules", "impact", place).code == 0
+    ran = asked.run("rules", "impact", place, "--at", "2031-01-01")
+    assert (ran.code, "on 2031-01-01" in ran.out, "newly failing  3" in ran.out) == (1, True, True)
+
+
+@pytest.mark.parametrize("command", ["impact", "publish"])
+def test_a_refused_set_shows_every_problem_with_the_authors_own_file_and_line(
+    asked: Service, tmp_path: Path, command: str
+) -> None:
+    bad = RULE.replace(" fm:mode fm:gate ;", "").replace("sh:maxLength", "sh:maxLenght")
+    place = rule_set(tmp_path / "bad", bad)
+    ran = asked.run("rules", command, place)
+    assert ran.code == 1, ran
+    shapes = f"{place}/org/acme/shapes.ttl"
+    assert f"{shapes}:9: error [rules/mode]" in ran.out
+    assert f"{shapes}:13: error [rules/unknown-term] sh:maxLenght" in ran.out
+    found = asked.json("rules", command, place)["problems"]
+    assert {(each["file"], each["line"]) for each in found if each["refuses"]} >= {(shapes, 9), (shapes, 13)}
+    assert all(each["fix"] for each in found)
+
+
+def test_an_example_that_does_not_do_what_its_name_says_is_named(asked: Service, rules: Path) -> None:
+    examples = rules / "org" / "acme" / "examples"
+    shutil.copy(examples / "ok-title-short.ttl", examples / "bad-title-none.ttl")
+    ran = asked.run("rules", "publish", rules)
+    assert (ran.code, f"{examples}/bad-title-none.ttl: error [rules/example]" in ran.out) == (1, True), ran
+    assert asked.json("rules", "show")["source"] == "folder"
+
+
+@pytest.mark.parametrize("command", ["impact", "publish"])
+def test_who_may_not_publish_is_denied(asked: Service, rules: Path, command: str) -> None:
+    assert asked.run("rules", command, rules, role="analyst").code == 3
+    ran = asked.run("rules", command, rules, role=None)
+    assert (ran.code, "set FAIRMESH_TOKEN" in ran.err) == (3, True), ran
+
+
+def test_what_is_no_rule_set_is_2_and_a_server_that_is_not_there_5(ran: Callable[..., Ran], rules: Path) -> None:
+    assert ran("rules", "impact", "nowhere").code == 2
+    no_domain = ran("rules", "publish", rules, "--domain", "sales")
+    assert (no_domain.code, "domains/sales/" in no_domain.err) == (2, True), no_domain
+    assert ran("rules", "impact", rules, "--server", "http://127.0.0.1:1").code == 5
+
+
+# -- publish and show -------------------------------------------------------------------------------------------------
+
+
+def test_a_published_set_is_shown_judged_by_and_can_be_taken_back(
+    service: Service, rules: Path, tmp_path: Path
+) -> None:
+    before = service.json("rules", "show")
+    dry = service.run("rules", "publish", rules, "--dry-run")
+    assert (dry.code, dry.out.split()[0], "dry run" in dry.out) == (0, "publishable", True), dry
+    done = service.run("rules", "publish", rules, "--wait")
+    assert (done.code, done.out.split()[0], done.out.splitlines()[-1]) == (0, "published", "3 of 6 products conform")
+    again = service.json("rules", "publish", rules)
+    assert (again["unchanged"], again["published"]) == (True, False)
+    assert again["governance"] == {"products": 6, "conforming": 3, "pending": 0}
+    shown = service.json("rules", "show")
+    assert (shown["digest"], shown["by"], shown["source"]) == (again["digest"], "stu", "published")
+    rule = next(rule for rule in shown["rules"] if rule["id"] == "org/acme/title")
+    assert (rule["mode"], rule["owner"], rule["since"]) == ("gate", "controlling", "2026-11-21")
+    assert "org/acme/title" in service.run("rules", "show").out
+    then = service.json("rules", "show", "--as-of", before["at"])
+    assert (then["digest"], [r["id"] for r in then["rules"]]) == (before["digest"], [r["id"] for r in before["rules"]])
+    assert service.run("rules", "show", "--as-of", "2020-01-01").out == "no rule set was in force\n"
+    old = tmp_path / "old"
+    assert service.run("rules", "show", "--as-of", before["at"], "--out", old).code == 0
+    assert {path.relative_to(old).as_posix(): path.read_text() for path in old.rglob("*.ttl")} == {
+        file["path"]: file["content"] for file in before["files"]
+    }
+    full = service.run("rules", "show", "--out", old)
+    assert (full.code, "is not an empty folder" in full.err) == (2, True)
+    assert service.run("rules", "publish", old, "--wait").out.splitlines()[-1] == "6 of 6 products conform"
+
+
+def test_a_domain_publishes_its_own_rules_alone_and_not_others(service: Service, tmp_path: Path) -> None:
+    place = tmp_path / "mine"
+    shutil.copytree(SHIPPED / "domains" / "sales", place / "domains" / "sales")
+    shapes = place / "domains" / "sales" / "shapes.ttl"
+    shapes.write_text("# ours\n" + shapes.read_text().replace("fm:gate", "fm:warn"))
+    for named in (place, place / "domains" / "sales"):
+        ran = service.run("rules", "impact", named, "--domain", "sales", role="sales")
+        assert ran.code == 0, ran
+    assert service.run("rules", "publish", place, role="sales").code == 3
+    assert service.run("rules", "publish", place, "--domain", "sales", role="sales").code == 0
+    shown = service.json("rules", "show")
+    files = {file["path"]: file["content"] for file in shown["files"]}
+    assert (shown["domain"], files["domains/sales/shapes.ttl"]) == ("sales", shapes.read_text())
+    assert files["core/shapes.ttl"] == (SHIPPED / "core" / "shapes.ttl").read_text()
+
+
+# -- the overview and the feed ----------------------------------------------------------------------------------------
+
+
+def test_the_overview_counts_by_domain_rule_and_owner_now_and_then(service: Service, rules: Path) -> None:
+    start = datetime.now(UTC).isoformat()
+    service.run("rules", "publish", rules, "--wait")
+    ran = service.run("governance", "--trend", "3")
+    assert ran.code == 0, ran
+    lines = ran.out.splitlines()
+    assert lines[1].startswith("3 of 6 products (50.0 %) conform, FAIR 0.")
+    rows = {" ".join(line.split()[:3]): line.split() for line in lines}
+    assert rows["Sales 1 2"][3:6] == ["1", rows["Sales 1 2"][4], "0"]
+    assert rows["org/acme/title 3 3"][-2:] == ["Short", "title"]
+    trend = lines[next(n for n, line in enumerate(lines) if line.startswith("trend")) + 1 :]
+    assert [line.split()[1] for line in trend][-1] == "3"
+    assert trend[-1].endswith("#" * 10)
+    sales = service.json("governance", "--domain", "sales")
+    assert (sales["products"], sales["conforming"]) == (2, 1)
+    assert service.json("governance", "--domain", "Sales")["products"] == 2
+    assert service.json("governance", "--domain", "http://localhost/id/domain/sales")["products"] == 2
+    before = service.json("governance", "--as-of", start)
+    assert (before["products"], before["conforming"]) == (6, 6)
+    today = service.json("governance", "--as-of", datetime.now(UTC).date().isoformat())
+    assert today["conforming"] == 3, "today is now, not its end"
+    unknown = service.run("governance", "--domain", "nosuch")
+    assert (unknown.code, "sales" in unknown.err) == (1, True), unknown
+    hidden = service.json("governance", role="analyst")
+    assert hidden["products"] == 5
+    assert "hr" not in [row["key"].rpartition("/")[2] for row in hidden["byDomain"]]
+    assert service.run("governance", "--trend", "1").code == 2
+
+
+def test_the_feed_is_read_on_from_a_cursor(service: Service, rules: Path) -> None:
+    first = service.json("changes", "--first", "3")
+    assert (len(first["changes"]), first["more"]) == (3, True)
+    rest = service.json("changes", "--first", "200", "--after", first["next"])
+    assert rest["more"] is False
+    keys = [e["resource"]["key"] for e in [*first["changes"], *rest["changes"]] if e["kind"] == "REGISTERED"]
+    assert sorted(keys) == sorted(["finance.margin", "finance.revenue", "sales.orders", *LONG])
+    service.run("rules", "publish", rules, "--wait")
+    news = service.json("changes", "--after", rest["next"], "--kind", "rules", "--kind", "conformance")
+    assert [each["kind"] for each in news["changes"]] == ["SHAPES_CHANGED"] + ["CONFORMANCE_CHANGED"] * 3
+    text = service.run("changes", "--kind", "conformance").out
+    assert [line.split()[1:3] for line in text.splitlines()[:3]] == [["fails", key] for key in LONG]
+    assert text.splitlines()[-1] == f"later: --after {service.json('changes', '--kind', 'conformance')['next']}"
+    assert service.run("changes", "--after", news["next"]).out.startswith("nothing happened since\n")
+    assert service.run("changes", "--after", "nonsense").code == 2
+
+
+# -- judging anew -----------------------------------------------------------------------------------------------------
+
+
+def test_a_stopped_mesh_is_judged_anew_and_by_other_rules(service: Service, rules: Path) -> None:
+    busy = service.ran("revalidate", "--data", service.data)
+    assert (busy.code, "in use" in busy.err) == (2, True), busy
+    service.stop()
+    fine = service.ran("revalidate", "--data", service.data)
+    assert (fine.code, fine.out.splitlines()[0][:23]) == (0, "6 of 6 products conform"), fine
+    ran = service.ran("revalidate", "--data", service.data, "--governance", rules)
+    assert ran.code == 1, ran
+    lines = ran.out.splitlines()
+    assert lines[:4] == [
+        "3 products fail org/acme/title", "  Shorten dct:title to 7 characters.", f"  {', '.join(LONG)}",
+        "  https://w3id.org/fairmesh/rules/org/acme/title",
+    ]  # fmt: skip
+    assert lines[4].startswith("3 of 6 products conform by rule set ")
+    assert lines[5].endswith(" products a second")
+    found = service.ran("revalidate", "--data", service.data, "--governance", rules, "--format", "json").json()
+    assert (found["products"], found["failing"], found["rules"][0]["examples"]) == (6, 3, LONG)
+    assert service.ran("verify", "--data", service.data).out.startswith("ok: ")
+    assert service.ran("revalidate", "--data", "nowhere").code == 2
+
+
+# -- reports ----------------------------------------------------------------------------------------------------------
+
+BAD = document("sales.returns", "Returns").replace('dct:title "Returns"@en ;', "").replace("xsd:long", '"long"')
+SYNTAXES = {"ttl": rdf.TURTLE, "jsonld": rdf.JSON_LD, "rdf": rdf.RDF_XML, "nt": rdf.N_TRIPLES, "trig": rdf.TRIG}
+
+
+@pytest.mark.parametrize("suffix", SYNTAXES)
+def test_the_whole_report_is_written_in_the_syntax_of_its_name(
+    ran: Callable[..., Ran], tmp_path: Path, suffix: str
+) -> None:
+    file, out = tmp_path / "bad.ttl", tmp_path / f"report.{suffix}"
+    file.write_text(BAD)
+    found = ran("validate", file, "--report", out, "--format", "json").json()
+    quads = rdf.parse(out.read_bytes(), SYNTAXES[suffix], iri_base="http://localhost/id/").quads
+    shapes = [q.object.value for q in quads if q.predicate.value.endswith("#sourceShape")]
+    assert sorted(shapes) == sorted(
+        "https://w3id.org/fairmesh/rules/" + finding["rule"] for finding in found["results"][0]["findings"]
+    )
+    assert "https://w3id.org/fairmesh/rules/core/03" in shapes
+
+
+def test_a_servers_report_is_that_of_its_rules(asked: Service, tmp_path: Path) -> None:
+    file, out = tmp_path / "bad.ttl", tmp_path / "report.nt"
+    file.write_text(BAD)
+    ran = asked.run("validate", file, "--report", out, role="sales")
+    assert ran.code == 1, ran
+    assert b"<https://w3id.org/fairmesh/rules/core/03>" in out.read_bytes()
+    assert f"  more on core/03: {asked.url}/rules/core/03" in ran.out.splitlines()
+    groups = asked.run("validate", file, "--format", "json", role="sales").json()["results"][0]["groups"]
+    assert {(group["rule"], group["page"]) for group in groups} >= {("core/03", f"{asked.url}/rules/core/03")}
+
+
+def test_there_is_one_report_of_one_document_that_was_judged(ran: Callable[..., Ran], tmp_path: Path) -> None:
+    good, broken, out = tmp_path / "good.ttl", tmp_path / "broken.ttl", tmp_path / "report.ttl"
+    good.write_text(document("sales.returns", "Returns"))
+    broken.write_text("<x> <y> .")
+    several = ran("validate", good, broken, "--report", out)
+    assert (several.code, "of one document, not 2" in several.err) == (2, True), several
+    strange = ran("validate", good, "--report", tmp_path / "report.pdf")
+    assert (strange.code, ".ttl, .jsonld" in strange.err) == (2, True), strange
+    unread = ran("validate", broken, "--report", out)
+    assert (unread.code, "no report was written" in unread.err, out.exists()) == (2, True, False), unread
+    assert ran("validate", good, "--report", out).code == 0
+    assert "sh:ValidationReport" in out.read_text()
+
+
+def test_every_format_leads_to_the_rules_page(ran: Callable[..., Ran], tmp_path: Path) -> None:
+    file = tmp_path / "bad.ttl"
+    file.write_text(BAD)
+    page = "https://w3id.org/fairmesh/rules/core/03"
+    assert f"  more on core/03: {page}" in ran("validate", file).out.splitlines()
+    sarif = json.loads(ran("validate", file, "--format", "sarif").out)
+    assert {"id": "core/03", "helpUri": page} in sarif["runs"][0]["tool"]["driver"]["rules"]
+    for form in ("github", "junit"):
+        assert page in ran("validate", file, "--format", form).out
