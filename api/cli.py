@@ -127,6 +127,9 @@ def _add_service(commands: Commands) -> None:
     serve.add_argument("--port", type=int, help="port to listen on (default: 8000; 0 picks a free one)")
     _add_engine(serve)
     serve.add_argument(
+        "--governance", metavar="PLACE", help="rule set, a folder or a bundle, used instead of the one shipped"
+    )
+    serve.add_argument(
         "--demo", action="store_true",
         help="load a sample mesh when there is none yet, and print a fresh token for each role: ROLE TOKEN",
     )  # fmt: skip
@@ -320,7 +323,13 @@ def _serve(options: argparse.Namespace) -> int:
     from fairmesh.api.serve import serve  # the web stack takes a second to load; no other command needs it
 
     settings = Settings.read(
-        {"data": options.data, "host": options.host, "port": options.port, "engine": options.engine}
+        {
+            "data": options.data,
+            "host": options.host,
+            "port": options.port,
+            "engine": options.engine,
+            "governance": options.governance,
+        }
     )
     serve(settings, demo=options.demo)
     return OK
@@ -369,7 +378,10 @@ def _validate(options: argparse.Namespace) -> int:
         judged = _send(options.server, gathered.documents, "checking", dry_run=True)
         verdicts = [replace(verdict, change=None, changes=()) for verdict in judged]
         if options.min_fair is not None:
-            verdicts = [verdict.at_least(options.min_fair) for verdict in verdicts]
+            verdicts = [
+                verdict.at_least(options.min_fair, submissions.place_of(document, verdict))
+                for verdict, document in zip(verdicts, gathered.documents, strict=True)
+            ]
         if report is not None:
             told = [report.fetch(client(options.server), each) for each in gathered.documents]
             _report(report, told)

@@ -72,6 +72,11 @@ class Client:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._opener = _opener(_host(url) or "")
 
+    @property
+    def anonymous(self) -> bool:
+        """Whether it asks without a token."""
+        return not self._headers
+
     def batch(self, documents: Sequence[Outgoing], *, dry_run: bool) -> list[Mapping[str, Any]]:
         """Register documents in one commit; one result of `POST /products:batch` for each, in order."""
         path = "/products:batch" + ("?dry_run=true" if dry_run else "")

@@ -14,13 +14,14 @@ from fairmesh.api import submissions
 from fairmesh.api.client import Refused, Unreachable
 from fairmesh.api.commands import Commands, add_format, client, command
 from fairmesh.api.comparisons import breaking, breaks_line, change_line, comparison_json, version_line
-from fairmesh.api.output import Terminal, show, term
+from fairmesh.api.output import Terminal, show
 from fairmesh.api.submissions import Document
-from fairmesh.api.verdicts import OK, REFUSED, Finding, Run, Verdict
+from fairmesh.api.verdicts import CONFLICT, DENIED, OK, Finding, Run, Verdict, exit_code
+from fairmesh.api.wording import term
 from fairmesh.catalog import rdf
 from fairmesh.catalog.changes import compare
 from fairmesh.catalog.config import Settings
-from fairmesh.catalog.document import ProductDocument
+from fairmesh.catalog.document import DCAT, ProductDocument
 from fairmesh.catalog.errors import BreakingChange, ConfigError, InputError, NotFound
 from fairmesh.catalog.intake import Intake
 from fairmesh.catalog.model import Severity
@@ -29,7 +30,8 @@ from fairmesh.catalog.places import Positions
 _ABOUT = """\
 Compare two revisions of a product: every statement that differs, what the changes mean (breaking, additive, editorial),
 and whether dcat:version moved as they demand. With --server FILE is compared with what is registered, and the products
-that depend on what breaks are named. Exit code 1 for a breaking change to a live product without a major version."""
+that depend on what breaks are named. Exit code 4, as of `validate --server` and `register`, for a breaking change to a
+live product without a major version."""
 STATEMENTS_SHOWN = 10
 """Statements shown below one change; JSON has them all."""
 
@@ -57,7 +59,7 @@ def _diff(options: argparse.Namespace) -> int:
         raise InputError(first["detail"], remedy=first["remedy"], code=first["code"])
     documents = gathered.documents
     found = _with_server(options.server, documents[0]) if options.server else _of_files(*documents)
-    code = REFUSED if found["comparison"]["unannounced"] else OK
+    code = CONFLICT if found["comparison"]["unannounced"] else OK
     if options.format == "json":
         Terminal(sys.stdout, os.environ).raw(
             json.dumps({"action": "diff", "exit_code": code, **found}, indent=2, ensure_ascii=False)
@@ -70,7 +72,7 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _of_files(before: Document, after: Document) -> dict[str, Any]:
-    """`{key, iri, comparison}` of two documents. Raises `InputError` when they are about two products."""
+    """`{key, product, comparison}` of two documents. Raises `InputError` when they are about two products."""
     settings = Settings.read()
     with closing(Intake(settings, 1)) as intake:
         old, new = (_read(intake, document) for document in (before, after))
@@ -94,7 +96,7 @@ def _read(intake: Intake, document: Document) -> ProductDocument:
 
 
 def _with_server(url: str, document: Document) -> dict[str, Any]:
-    """`{key, iri, comparison, breaks, breaks_truncated}` by a dry run, which knows the mesh and the server's IRIs.
+    """`{key, product, comparison, breaks, breaks_truncated}` by a dry run, which knows the mesh and the server's IRIs.
 
     Raises `Refused` when the server does not get as far as comparing: it cannot read the document, or denies it.
     """
@@ -102,7 +104,7 @@ def _with_server(url: str, document: Document) -> dict[str, Any]:
     verdict = sent[0]
     if verdict.comparison is None:
         if verdict.problem is not None:
-            raise Refused(verdict.status, verdict.problem)
+            raise _refused(verdict.status, verdict.problem)
         if verdict.change == "created":
             raise NotFound(f"there is no {verdict.key} here for you yet", remedy="Register it: it breaks nobody")
         raise Unreachable(f"{url} does not compare revisions", remedy="Compare two files")
@@ -110,6 +112,13 @@ def _with_server(url: str, document: Document) -> dict[str, Any]:
         "key": verdict.key, "product": verdict.product, "comparison": verdict.comparison,
         "breaks": list(verdict.breaks), "breaks_truncated": verdict.breaks_truncated,
     }  # fmt: skip
+
+
+def _refused(status: int, problem: Mapping[str, Any]) -> Refused:
+    """Why the dry run did not come to compare; a denial speaks of registering, which nobody asked for."""
+    if exit_code(status, str(problem.get("code", ""))) != DENIED:
+        return Refused(status, problem)
+    return Refused(status, {**problem, "detail": f"to compare takes the right to register: {problem.get('detail')}"})
 
 
 def _print(found: Mapping[str, Any], out: Terminal) -> None:
@@ -141,12 +150,15 @@ def _verdict(document: Document, found: Mapping[str, Any]) -> Verdict:
     comparison = found["comparison"]
     problem = None
     if comparison["unannounced"]:
-        detail = f"{len(breaking(comparison))} breaking changes; {version_line(comparison)}"
-        problem = {"code": BreakingChange.code, "detail": detail, "remedy": "Raise dcat:version, or keep what breaks"}
-    return Verdict(
-        document.file, 422 if problem else 200, found["key"], problem=problem,
-        findings=tuple(_findings(document, found)),
+        count = len(breaking(comparison))
+        detail = f"{count} breaking change{'s' if count > 1 else ''}; {version_line(comparison)}"
+        remedy = f"Raise dcat:version to {comparison['version']['proposed']}, or keep what others rely on"
+        problem = {"code": BreakingChange.code, "detail": detail, "remedy": remedy}
+    verdict = Verdict(
+        document.file, 409 if problem else 200, found["key"], problem=problem,
+        findings=tuple(_findings(document, found)), product=found["product"], comparison=comparison,
     )  # fmt: skip
+    return verdict.at_version(submissions.place_of(document, verdict, DCAT + "version"))
 
 
 def _findings(document: Document, found: Mapping[str, Any]) -> Iterator[Finding]:

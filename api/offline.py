@@ -14,10 +14,11 @@ from fairmesh.api.verdicts import Verdict
 from fairmesh.catalog import fair, rdf
 from fairmesh.catalog.config import Settings
 from fairmesh.catalog.errors import FairmeshError
-from fairmesh.catalog.governance import RuleSet, Validator, report_graph
+from fairmesh.catalog.governance import RuleSet, Validator
 from fairmesh.catalog.intake import Intake, with_lines
 from fairmesh.catalog.model import Report
 from fairmesh.catalog.places import Positions
+from fairmesh.catalog.reports import report_graph
 from fairmesh.catalog.rulefiles import SHIPPED
 
 

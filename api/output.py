@@ -12,7 +12,6 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime, time
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
@@ -20,11 +19,10 @@ from typing import Any, TextIO
 from urllib.parse import quote
 
 from fairmesh.api.comparisons import breaking, breaks_line, change_line, version_line
-from fairmesh.api.verdicts import Finding, Reason, Run, Verdict, reasons
-from fairmesh.catalog import rdf
+from fairmesh.api.verdicts import REFUSED, VERSION_STEP, Finding, Reason, Run, Verdict, reasons
+from fairmesh.api.wording import SEVERITIES, WAIVED, finding_word, path_text, term, until_text
+from fairmesh.catalog.errors import BreakingChange
 
-_WORDS = {"VIOLATION": "error", "WARNING": "warning", "INFO": "advice"}
-_WAIVED = "waived"
 _COLORS = {
     **dict.fromkeys(("error", "refused", "breaking"), "31"), "warning": "33",
     **dict.fromkeys(("ok", "created", "updated", "additive"), "32"),
@@ -116,18 +114,6 @@ def _visible(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def term(text: str) -> str:
-    """An N-Triples term the way people read it: prefixed names, texts without their type."""
-    bare = text[1:-1] if text.startswith("<") else text
-    return rdf.compact(bare) or text
-
-
-def path_text(path: str | None) -> str:
-    if path is None:
-        return ""
-    return re.sub(r"<([^<>]*)>", lambda m: rdf.compact(m[1]) or m[0], path) if "<" in path else term(path)
-
-
 # -- for people -------------------------------------------------------------------------------------------------------
 
 
@@ -168,10 +154,11 @@ def _document(run: Run, verdict: Verdict, out: Terminal) -> None:
         parts.append(f"+{added} -{len(verdict.changes) - added} statements")
     if verdict.key and run.action != "import":
         parts.append(verdict.file)
-    found = Counter(_word(finding.severity, finding.waived_until) for finding in verdict.findings)
+    found = Counter(finding_word(finding.severity, finding.waived_until) for finding in verdict.findings)
+    found[SEVERITIES["VIOLATION"]] += _unsaid(verdict)
     counts = [
         f"{n} {kind}{'s' if n > 1 and kind in ('error', 'warning') else ''}"
-        for kind in ("error", _WAIVED, "warning", "advice") if (n := found[kind])
+        for kind in ("error", WAIVED, "warning", "advice") if (n := found[kind])
     ]  # fmt: skip
     if verdict.fair is not None:
         parts.append(f"FAIR {verdict.fair['score']:.2f}")
@@ -191,7 +178,7 @@ def _document(run: Run, verdict: Verdict, out: Terminal) -> None:
                 out.line("    " + _about(group))
     for each in verdict.stopped:
         out.line(f"  {verdict.file}: could not be evaluated [{each['rule']}] {each['reason']} (it refuses nothing)")
-    if not verdict.ok and verdict.code != "not-conforming":
+    if _unsaid(verdict):
         out.line(f"  {place(verdict.file, verdict.line, verdict.column)}: {out.paint('error')} {_fault(verdict)}")
 
 
@@ -216,13 +203,14 @@ def _breaking(verdict: Verdict, out: Terminal) -> None:
         out.line(f"  {out.paint('breaking')} {change_line(change)}")
     if len(found) > _CHANGES_SHOWN:
         out.line(f"  and {len(found) - _CHANGES_SHOWN} more breaking changes")
-    out.line(f"  {version_line(verdict.comparison)}")
+    if not any(finding.rule == VERSION_STEP for finding in verdict.findings):  # it says the same at its line
+        out.line(f"  {version_line(verdict.comparison)}")
     out.line(f"  {breaks_line(verdict.breaks, verdict.breaks_truncated)}")
 
 
 def _group(verdict: Verdict, group: list[Finding], paint: Callable[[str], str]) -> str:
     first = group[0]
-    word = _word(first.severity, first.waived_until)
+    word = finding_word(first.severity, first.waived_until)
     said = f"{place(verdict.file, first.line, first.column)}: {paint(word)} [{first.rule}] {first.message}"
     if first.path:
         said += f" ({path_text(first.path)})"
@@ -239,18 +227,8 @@ def _about(group: list[Finding]) -> str:
     return f"{term(group[0].component or '')} on {', '.join(nodes[:_EXAMPLES])}{more}"
 
 
-def _word(severity: str, waived_until: str | None) -> str:
-    return _WAIVED if waived_until else _WORDS[severity]
-
-
 def _until(moment: str | None) -> str:
     return f"; waived until {until_text(moment)}" if moment else ""
-
-
-def until_text(moment: str) -> str:
-    """The end of a waiver, an ISO 8601 time, in UTC; a day alone stands for its beginning."""
-    end = datetime.fromisoformat(moment).astimezone(UTC)
-    return f"{end:%Y-%m-%d}" if end.time() == time.min else f"{end:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _some(lines: list[int]) -> str:
@@ -354,8 +332,9 @@ def _unsaid(verdict: Verdict) -> bool:
 
 
 def _subject(verdict: Verdict) -> str:
+    """Which document it is, unless the problem begins by naming it."""
     name = verdict.key or verdict.record
-    return f"{name}: " if name else ""
+    return f"{name}: " if name and not verdict.why.startswith((f"{name}:", f"{name} ")) else ""
 
 
 def _sarif_result(
@@ -406,7 +385,8 @@ def junit(run: Run) -> str:
 
 def _kind(verdict: Verdict) -> str:
     """JUnit parts what was judged and refused (`failure`) from what could not be judged (`error`)."""
-    return "" if verdict.ok else "failure" if verdict.exit_code == 1 else "error"
+    judged = verdict.exit_code == REFUSED or verdict.code == BreakingChange.code
+    return "" if verdict.ok else "failure" if judged else "error"
 
 
 def _sentences(run: Run, verdict: Verdict) -> Iterator[str]:
@@ -418,7 +398,7 @@ def _sentences(run: Run, verdict: Verdict) -> Iterator[str]:
         yield f"{verdict.file}: could not be evaluated [{each['rule']}] {each['reason']}"
     if _unsaid(verdict):
         where = place(verdict.file, verdict.line, verdict.column)
-        yield f"{where}: {_WORDS['VIOLATION']} [{verdict.code}] {_subject(verdict)}{verdict.why}"
+        yield f"{where}: {SEVERITIES['VIOLATION']} [{verdict.code}] {_subject(verdict)}{verdict.why}"
 
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -6,8 +6,10 @@ from datetime import datetime
 from html import escape
 from urllib.parse import quote
 
-from fairmesh.catalog.model import Direction, PageRequest, Relation
-from fairmesh.catalog.rdf import TURTLE, compact
+from fairmesh.api.turtle import turtle
+from fairmesh.api.wording import counts_text, finding_word, group_text
+from fairmesh.catalog.model import Direction, FindingGroup, PageRequest, ProductInfo, Relation, Report, Severity
+from fairmesh.catalog.rdf import compact
 from fairmesh.catalog.rulefiles import Mode, Rule
 from fairmesh.catalog.ruling import Ruling
 from fairmesh.catalog.view import View
@@ -15,8 +17,13 @@ from fairmesh.catalog.view import View
 ROWS = PageRequest(first=200)
 
 
-def node_page(view: View, iri: str, iri_base: str) -> bytes:
-    """What the reader may see of a node; long lists end with how many rows were left out."""
+def product_page(view: View, product: ProductInfo, iri_base: str) -> bytes:
+    """As `node_page`, and first what the rules in force find in what the reader sees of the product."""
+    return node_page(view, product.iri, iri_base, above=_conformance(view.conformance(product.home)))
+
+
+def node_page(view: View, iri: str, iri_base: str, above: str = "") -> bytes:
+    """What the reader may see of a node; long lists end with how many rows were left out. `above` is HTML."""
     label, description = view.label(iri), view.description(iri)
     types = ", ".join(_link(view, kind, iri_base) for kind in view.types(iri))
     properties = view.properties(iri, predicates=None, langs=None, page=ROWS)
@@ -31,7 +38,35 @@ def node_page(view: View, iri: str, iri_base: str) -> bytes:
         found = view.relations(iri, predicates=None, direction=way, target_types=None, page=ROWS)
         parts.append(_table(title, [_relation(view, r, iri_base) for r in found.items], found.total))
     about = f"<p>{escape(description)}</p>" if description else ""
-    return _page(label, f"<p><code>{escape(iri)}</code> {types}</p>{about}{''.join(parts)}")
+    return _page(label, f"<p><code>{escape(iri)}</code> {types}</p>{about}{above}{''.join(parts)}")
+
+
+def _conformance(report: Report) -> str:
+    """Nothing where nothing was found."""
+    groups = report.groups()
+    rows = [_finding(group) for group in groups]
+    rows += [
+        f"<tr><th>{_rule_link(rule)}</th><td>could not be evaluated: {escape(reason)} (it refuses nothing)</td></tr>"
+        for rule, reason in report.failed
+    ]
+    if not rows:
+        return ""
+    waived = sum(group.count for group in groups if group.waived_until)
+    errors, warnings, advice = map(report.count, (Severity.VIOLATION, Severity.WARNING, Severity.INFO))
+    mark = "" if report.conforms else ' class="bad"'
+    said = counts_text(errors - waived, warnings, advice, waived)
+    return f"<h2>Conformance</h2><p{mark}>{said}</p><table>{''.join(rows)}</table>"
+
+
+def _finding(group: FindingGroup) -> str:
+    word = finding_word(group.severity, group.waived_until)
+    text = group_text(group.message, group.path, group.count, group.waived_until)
+    mark = ' class="bad"' if word == "error" else ""
+    return f"<tr><th>{_rule_link(group.rule)}</th><td><span{mark}>{word}</span>: {escape(text)}</td></tr>"
+
+
+def _rule_link(rule: str) -> str:
+    return f'<a href="/rules/{escape(quote(rule))}">{escape(rule)}</a>'
 
 
 def _page(title: str, body: str, above: str = "") -> bytes:
@@ -76,11 +111,11 @@ def rule_page(ruling: Ruling, rule: Rule, now: datetime) -> bytes:
     """What a rule asks for and why, what meets and breaks it, who keeps it, and what it does today."""
     facts = [("What it does", escape(_modes(rule, now))), ("Kept by", escape(rule.owner or "nobody"))]
     facts += [("Since", rule.since.isoformat())] if rule.since is not None else []
-    facts += [("Looks at", _targets(rule))] if rule.targets else []
+    facts += [("Looks at", _targets(rule))] if rule.targets or rule.reaches else []
     facts += [("IRI", f"<code>{escape(rule.iri)}</code>"), ("Rule set", f"<code>{escape(ruling.digest)}</code>")]
     rows = [f"<tr><th>{escape(name)}</th><td>{html}</td></tr>" for name, html in facts]
     remedies = "".join(f"<li>{escape(text)}</li>" for text in dict.fromkeys(text for _, text in rule.messages))
-    shown = ruling.rules.rdf(rule.iri, TURTLE).decode()
+    shown = turtle(ruling.rules.triples(rule.iri), rule.iri)
     body = (
         f"<p>{escape(rule.comment)}</p><h2>What to do</h2><ul>{remedies}</ul>"
         f"<h2>The rule</h2><table>{''.join(rows)}</table>{_examples(ruling, rule)}"
@@ -121,7 +156,15 @@ def _modes(rule: Rule, now: datetime) -> str:
 
 
 def _targets(rule: Rule) -> str:
-    return ", ".join(_name(target) for target in rule.targets)
+    reached = [_REACHED[word].format(_name(iri)) for word, iri in rule.reaches]
+    return "; ".join([*map(_name, rule.targets), *reached])
+
+
+_REACHED = {
+    "targetNode": "the node {}",
+    "targetSubjectsOf": "whatever states {}",
+    "targetObjectsOf": "whatever {} leads to",
+}
 
 
 def _examples(ruling: Ruling, rule: Rule) -> str:

@@ -16,7 +16,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fairmesh.api.pages import node_page
+from fairmesh.api.pages import product_page
 from fairmesh.api.problems import outcome_json
 from fairmesh.api.web import CHANNEL, Service, choose, flag, json_response, matches, media_type, options, read_body
 from fairmesh.catalog import errors, rdf
@@ -128,8 +128,8 @@ class Products:
         """A representation and its ETag."""
         if kind != HTML:
             return view.rdf(product.home, kind), view.etag(product.home, kind)
-        # the page also shows what others say of the product, so the page itself is the tag
-        body = node_page(view, product.iri, self._catalog.iri_base)
+        # the page also shows what others and the rules say of the product, so the page itself is the tag
+        body = product_page(view, product, self._catalog.iri_base)
         return body, f'"{product.revision}-html-{hashlib.sha256(body).hexdigest()[:32]}"'
 
     async def _retire(self, request: Request) -> Response:

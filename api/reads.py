@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fairmesh.api.client import Client, Refused
+from fairmesh.api.wording import counts_text, finding_word, group_text
 from fairmesh.catalog.errors import NotFound
 
 _SHOW = """
@@ -17,7 +18,11 @@ query Show($key: String, $iri: IRI) {
     inputs: datasets(direction: INPUT) { iri }
     datasets { iri label description classification { label }
       columns(first: 200) { totalCount nodes { name datatype nullable description classification { label } } } }
-    conformance { conforms counts { violation warning info } } waivers { ruleId reason expiresAt }
+    conformance {
+      conforms counts { violation warning info }
+      groups { rule severity path count fix waivedUntil shape { page } } failed { rule reason }
+    }
+    waivers { ruleId reason expiresAt }
   }
 }
 """
@@ -100,9 +105,9 @@ def product_lines(found: Mapping[str, Any]) -> Iterator[str]:
         "terms": ", ".join(term["label"] for term in found["terms"]),
         "license": found["license"],
         "updated": found["updatedAt"],
-        "conformance": _conformance(found["conformance"]),
     }
     yield from (f"  {name:<15} {value}" for name, value in facts.items() if value)
+    yield from _conformance(found["conformance"])
     for waiver in found["waivers"]:
         yield f"  waived          {waiver['ruleId']} until {waiver['expiresAt']}: {waiver['reason']}"
     for port in found["ports"]:
@@ -125,13 +130,17 @@ def _label(node: Mapping[str, Any] | None) -> str | None:
     return node["label"] if node else None
 
 
-def _conformance(report: Mapping[str, Any]) -> str:
-    counts = report["counts"]
-    errors, warnings = (
-        f"{counts[kind]} {word}{'' if counts[kind] == 1 else 's'}"
-        for kind, word in (("violation", "error"), ("warning", "warning"))
-    )
-    return f"{'conforms' if report['conforms'] else errors}, {warnings}, {counts['info']} advice"
+def _conformance(report: Mapping[str, Any]) -> Iterator[str]:
+    """How it stands, then each rule that found something, with its remedy."""
+    counts, groups = report["counts"], report["groups"]
+    waived = sum(group["count"] for group in groups if group["waivedUntil"])
+    said = counts_text(counts["violation"] - waived, counts["warning"], counts["info"], waived)
+    yield f"  conformance     {said}"
+    for group in groups:
+        text = group_text(group["fix"], group["path"], group["count"], group["waivedUntil"])
+        yield f"    {finding_word(group['severity'], group['waivedUntil'])} [{group['rule']}] {text}"
+    for each in report["failed"]:
+        yield f"    could not be evaluated [{each['rule']}] {each['reason']} (it refuses nothing)"
 
 
 def _column(column: Mapping[str, Any]) -> str:

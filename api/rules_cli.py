@@ -78,8 +78,9 @@ def add(commands: Commands) -> None:
 def _add_publishing(actions: Commands) -> None:
     impact = command(
         actions, "impact", _impact, "which products other rules would newly fail",
-        "Ask a server to judge every product you may read by these rules: how many fail before and after, how many"
-        "\nnewly fail and pass, by rule, domain and owner. Exit code 1 if a product newly fails. Nothing is changed."
+        "Ask a server to judge every product you may read by these rules: which rules are added (+), removed (-) and\n"
+        "stated otherwise (~), how many products fail before and after, how many newly fail, are newly warned (or\n"
+        "advised) and newly pass, by rule, domain and owner. Exit code 1 if a product newly fails. Nothing is changed."
         f"\n\n{_SETS}",
     )  # fmt: skip
     impact.add_argument(
@@ -90,9 +91,11 @@ def _add_publishing(actions: Commands) -> None:
         actions, "publish", _publish, "put rules in force",
         "Put a rule set in force at once, for every registration that comes after. It is linted and its examples are\n"
         "tried first; if it is refused, the one in force stays. Products are judged again in the background: one that\n"
-        f"no longer conforms stays registered, and is marked.\n\n{_SETS}",
+        "no longer conforms stays registered, and is marked. Rules in force that the set lacks would go: it is\n"
+        f"refused unless --allow-removing says that this is meant.\n\n{_SETS}",
     )  # fmt: skip
     publish.add_argument("--dry-run", action="store_true", help="go all the way short of putting it in force")
+    publish.add_argument("--allow-removing", action="store_true", help="rules in force that the set lacks may go")
     publish.add_argument("--wait", action="store_true", help="until all products you may read are judged by it")
     for parser in (impact, publish):
         parser.add_argument("place", metavar="DIR", nargs="?", help="the rule set (default: the one that ships)")
@@ -255,7 +258,7 @@ def _test(options: argparse.Namespace) -> int:
 
 def _tried(rules: RuleSet, found: RuleFiles, now: datetime, iri_base: str) -> list[Verdict]:
     from fairmesh.catalog.document import read
-    from fairmesh.catalog.governance import check_examples
+    from fairmesh.catalog.examples import check_examples
     from fairmesh.catalog.rdf import TURTLE
     from fairmesh.catalog.rulelint import Problem
 
@@ -288,6 +291,8 @@ def _impact(options: argparse.Namespace) -> int:
     except Refused as error:
         raise _told(error, found) from None
     print_found(impact, rules_reads.impact_lines, options.format)
+    if removed := _removed(impact["changes"]):
+        _say(f"fairmesh: {removed} in force would be removed; what passes by that is not mended. {_KEEP}")
     count = impact["newlyFailing"]
     if not count or options.allow_failing:
         return OK
@@ -303,21 +308,32 @@ def _publish(options: argparse.Namespace) -> int:
     server = reader(options)
     try:
         with Waiting("the rules are tried"):
-            done = rules_reads.publish(server, files, options.domain, dry_run=options.dry_run)
+            done = rules_reads.publish(
+                server, files, options.domain, dry_run=options.dry_run, allow_removing=options.allow_removing
+            )
     except rules_reads.Unusable as error:
         return _unusable("rules publish", found, error.problems, options.format)
     except Refused as error:
         raise _told(error, found) from None
     done["problems"] = [{**each, "file": found.shown(each["file"])} for each in done["problems"]]
-    standing = None if options.dry_run else rules_reads.pending(server)
+    refused = done["digest"] is None
+    standing = None if options.dry_run or refused else rules_reads.pending(server)
     if options.wait and standing is not None:
         standing = _waited(server, standing)
-    return print_found({**done, "governance": standing}, _published_lines, options.format)
+    print_found({**done, "governance": standing}, _published_lines, options.format)
+    if not refused:
+        return OK
+    _say(f"fairmesh: {_removed(done['changes'])} in force would be removed, and nothing was published. {_KEEP}")
+    return REFUSED
 
 
 def _published_lines(done: Mapping[str, Any]) -> Iterable[str]:
+    if done["digest"] is None:
+        yield from rules_reads.changed_rules(done["changes"])
+        return
     word = "published" if done["published"] else "unchanged" if done["unchanged"] else "publishable"
     yield f"{word}  {done['digest']}"
+    yield from rules_reads.changed_rules(done["changes"])
     for each in done["problems"]:
         line = f":{each['line']}" if each["line"] else ""
         yield f"  {each['file']}{line}: warning [rules/{each['rule']}] {each['message']}. {each['fix']}"
@@ -328,6 +344,15 @@ def _published_lines(done: Mapping[str, Any]) -> Iterable[str]:
         yield f"{standing['pending']} of {_products(standing['products'])} still to be judged by it, in the background"
     else:
         yield f"{standing['conforming']} of {_products(standing['products'])} conform"
+
+
+_KEEP = "Send their files, too, or one domain's alone with --domain; publish with --allow-removing if it is meant"
+
+
+def _removed(changes: Iterable[Mapping[str, Any]]) -> str:
+    """How many rules go, in words; nothing when none does."""
+    count = sum(change["after"] is None for change in changes)
+    return f"{count} rule{'' if count == 1 else 's'}" if count else ""
 
 
 def _waited(server: Client, standing: Mapping[str, int]) -> Mapping[str, int]:

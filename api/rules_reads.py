@@ -3,7 +3,7 @@ the change feed. Asked over GraphQL."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -16,8 +16,10 @@ PATIENCE = 3600.0
 """Seconds without an answer after which a server that judges its whole mesh counts as gone."""
 SHOWN = 20
 """Rows that one table of text shows; JSON has them all."""
+_NONE = "no rule set was in force"
 
 _PROBLEMS = """
+fragment Changed on RuleChange { rule before after }
 fragment Problem on RuleProblem { file line rule message fix refuses }
 fragment Failures on UserError {
   code message ... on InputError { line } ... on Forbidden { decision { reasons } }
@@ -28,20 +30,22 @@ _PROPOSE = (
 mutation Propose($input: ProposeRulesInput!) {
   proposeRules(input: $input) {
     impact {
-      proposed at products failingBefore failingAfter newlyFailing newlyPassing
+      proposed at products failingBefore failingAfter newlyFailing newlyWarned newlyPassing changes { ...Changed }
       byRule { ...Counts } byDomain { ...Counts } byOwner { ...Counts } failed { rule products }
     }
     problems { ...Problem } errors { ...Failures }
   }
 }
-fragment Counts on RuleImpactRow { key failing passing examples }
+fragment Counts on RuleImpactRow { key failing warned passing products examples }
 """
     + _PROBLEMS
 )
 _PUBLISH = (
     """
 mutation Publish($input: PublishRulesInput!) {
-  publishRules(input: $input) { published unchanged digest problems { ...Problem } errors { ...Failures } }
+  publishRules(input: $input) {
+    published unchanged digest changes { ...Changed } problems { ...Problem } errors { ...Failures }
+  }
 }
 """
     + _PROBLEMS
@@ -58,14 +62,17 @@ query Governance($domain: ID, $asOf: DateTime, $points: Int!, $trend: Boolean!) 
     trend(points: $points) @include(if: $trend) { at products conforming fairMean }
   }
 }
-fragment Row on GovernanceRow { key label products conforming violations findings waived fairMean }
+fragment Row on GovernanceRow { key label products conforming violations findings waived fairMean examples }
 """
 _DOMAINS = "query Domains { governance { byDomain { key label } } }"
 _NODE = "query Node($iri: IRI!) { resource(iri: $iri) { id } }"
 _CHANGES = """
 query Changes($kinds: [ChangeKind!], $domain: ID, $first: Int, $after: String) {
   changes(kinds: $kinds, domain: $domain, first: $first, after: $after) {
-    nodes { cursor kind at by conforms revision { number } resource { iri label ... on DataProduct { key } } }
+    nodes {
+      cursor kind at by conforms shapesVersion rulesDomain revision { number }
+      resource { iri label ... on DataProduct { key } }
+    }
     pageInfo { hasNextPage endCursor }
   }
 }
@@ -98,10 +105,15 @@ def propose(client: Client, files: Mapping[str, bytes], domain: str | None, at: 
     return impact
 
 
-def publish(client: Client, files: Mapping[str, bytes], domain: str | None, *, dry_run: bool) -> dict[str, Any]:
-    """`{published, unchanged, digest, problems}`, problems being warnings. Raises as `propose`."""
-    asked = {"input": {**_sent(files, domain), "dryRun": dry_run}}
-    done = dict(_usable(client.graphql(_PUBLISH, asked, timeout=PATIENCE)["publishRules"]))
+def publish(
+    client: Client, files: Mapping[str, bytes], domain: str | None, *, dry_run: bool, allow_removing: bool
+) -> dict[str, Any]:
+    """`{published, unchanged, digest, changes, problems}`, problems being warnings. Without a digest it was refused for
+    the rules it removes. Raises as `propose`."""
+    asked = {"input": {**_sent(files, domain), "dryRun": dry_run, "allowRemoving": allow_removing}}
+    done = dict(client.graphql(_PUBLISH, asked, timeout=PATIENCE)["publishRules"])
+    if not done["changes"]:
+        _usable(done)
     del done["errors"]
     return done
 
@@ -136,31 +148,59 @@ def _labels(client: Client, iris: Sequence[str]) -> Mapping[str, str]:
 
 
 def _worst_first(row: Mapping[str, Any]) -> tuple[object, ...]:
-    return -row["failing"], -row["passing"], row["key"]
+    return -row["failing"], -row["warned"], -row["passing"], row["key"]
 
 
 def impact_lines(found: Mapping[str, Any]) -> Iterator[str]:
-    """How many fail before and after, then by rule, domain and owner, most newly failing first."""
+    """The rules that change and how many fail before and after, then by rule, domain and owner, most newly failing
+    first."""
     yield f"rule set {_short(found['proposed'])} on {found['at'][:10]}, {_count(found['products'], 'product')} judged"
+    yield from changed_rules(found["changes"])
     yield f"failing        {found['failingBefore']} -> {found['failingAfter']}"
     yield f"newly failing  {found['newlyFailing']}"
+    yield f"newly warned   {found['newlyWarned']}"
     yield f"newly passing  {found['newlyPassing']}"
+    removed = {change["rule"] for change in found["changes"] if change["after"] is None}
     for title, name in (("by rule", "byRule"), ("by domain", "byDomain"), ("by owner", "byOwner")):
         rows = found[name]
         if rows:
             yield ""
-            head = (title, "failing", "passing", "examples")
+            head = (title, "failing", "warned", "passing", "examples")
             cells = [
-                (row.get("label", row["key"]) or "(none)", str(row["failing"]), str(row["passing"]), _examples(row))
+                (_impacted(row, removed), str(row["failing"]), str(row["warned"]), str(row["passing"]), _examples(row))
                 for row in rows[:SHOWN]
             ]
-            yield from _grid([head, *cells], texts=(0, 3))
+            yield from _grid([head, *cells], texts=(0, 4))
             yield from _more(rows)
     yield from _failed(found["failed"])
 
 
+def changed_rules(changes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Every rule that a set removes, adds or states otherwise, in this order, each with what it does."""
+    for sign, chosen in (
+        ("-", [each for each in changes if each["after"] is None]),
+        ("+", [each for each in changes if each["before"] is None]),
+        ("~", [each for each in changes if each["before"] is not None and each["after"] is not None]),
+    ):
+        for line in table([(each["rule"], _becomes(each)) for each in chosen]):
+            yield f"  {sign} {line}"
+
+
+def _becomes(change: Mapping[str, Any]) -> str:
+    before, after = change["before"], change["after"]
+    if before is None or after is None:
+        return str(after or before)
+    return f"{before}, but stated otherwise" if before == after else f"{before} -> {after}"
+
+
+def _impacted(row: Mapping[str, Any], removed: Collection[str]) -> str:
+    if row["key"] in removed:
+        return f"{row['key']} (removed)"
+    return row.get("label", row["key"]) or "(none)"
+
+
 def _examples(row: Mapping[str, Any]) -> str:
-    more = max(row["failing"] + row["passing"] - len(row["examples"]), 0)
+    more = row["products"] - len(row["examples"])
     return ", ".join(row["examples"]) + (f" and {more} more" if more else "")
 
 
@@ -206,10 +246,10 @@ def _rules(files: Mapping[str, bytes], day: date) -> Iterator[Mapping[str, Any]]
 
 def in_force_lines(found: Mapping[str, Any]) -> Iterator[str]:
     if not found["digest"]:
-        yield "no rule set was in force"
+        yield _NONE
         return
     how = f"of the domain {found['domain']}" if found["domain"] else "from a folder, at a start"
-    yield f"revision  {found['digest']}"
+    yield f"rule set  {found['digest']}"
     yield f"since     {_time(found['at'])}, by {found['by']}" + (f" ({how})" if found["domain"] or _read(found) else "")
     yield ""
     head = ("rule", "mode", "label", "kept by", "since")
@@ -264,20 +304,21 @@ def governance_lines(found: Mapping[str, Any]) -> Iterator[str]:
     said = [f"{_share(found)} conform", f"FAIR {_mean(found['fairMean'])}"]
     if found["pending"]:
         said.append(f"{found['pending']} still to be judged by these rules")
-    yield f"rule set {_short(found['shapesVersion'])} at {_time(found['at'])}"
+    digest = found["shapesVersion"]
+    yield f"rule set {_short(digest)} at {_time(found['at'])}" if digest else _NONE + f" at {_time(found['at'])}"
     yield ", ".join(said)
     for title, name in (("by domain", "byDomain"), ("by owner", "byOwner")):
         yield from _standing_rows(title, found[name])
     rules = sorted(found["byShape"], key=lambda row: (-_failing(row), row["key"]))
     if rules:
         yield ""
-        head = ("by rule", "fail", "found in", "violations", "findings", "label")
+        head = ("by rule", "fail", "found in", "violations", "findings", "label", "examples")
         cells = [
             (row["key"], str(_failing(row)), str(row["products"]), str(row["violations"]), str(row["findings"]),
-             row["label"])
+             row["label"], _named(row))
             for row in rules[:SHOWN]
         ]  # fmt: skip
-        yield from _grid([head, *cells], texts=(0, 5))
+        yield from _grid([head, *cells], texts=(0, 5, 6))
         yield from _more(rules)
     yield from _failed(found["failed"])
     if "trend" in found:
@@ -287,6 +328,12 @@ def governance_lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _failing(row: Mapping[str, Any]) -> int:
     return int(row["products"] - row["conforming"])
+
+
+def _named(row: Mapping[str, Any]) -> str:
+    """Products that fail a rule, or else those it found something in, and how many more there are."""
+    more = (_failing(row) or row["products"]) - len(row["examples"])
+    return ", ".join(row["examples"]) + (f" and {more} more" if more > 0 else "")
 
 
 def _standing_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -357,6 +404,9 @@ def _word(change: Mapping[str, Any]) -> str:
 
 def _subject(change: Mapping[str, Any]) -> str:
     resource, revision = change["resource"], change["revision"]
+    if change["shapesVersion"]:
+        of = f" (of the domain {change['rulesDomain']})" if change["rulesDomain"] else ""
+        return f"rule set {_short(change['shapesVersion'])}{of}"
     if resource is None:
         return ""
     name = resource.get("key") or resource["iri"]

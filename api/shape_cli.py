@@ -184,7 +184,7 @@ def _counted(number: int, what: str) -> str:
 
 def _written(file: ReportFile, checked: Sequence[Checked | None]) -> list[str]:
     """Write the one report, if there is any; a note when there is none."""
-    from fairmesh.catalog.governance import report_graph
+    from fairmesh.catalog.reports import report_graph
 
     for each in checked:
         if each is not None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from fairmesh.api.client import Client, Outgoing, Refused, Unreachable, batches
 from fairmesh.api.verdicts import DENIED, UNAVAILABLE, Verdict, exit_code
 from fairmesh.catalog import rdf
+from fairmesh.catalog.document import DCAT
 from fairmesh.catalog.errors import FairmeshError, InputError, ParseError
 from fairmesh.catalog.feeds import FeedDocument, Import, ImportOptions, Problem, dbt, dcat
+from fairmesh.catalog.places import Positions
 
 _CATALOG = "catalog.json"
 _MOST = 1_000_000_000
@@ -181,12 +184,29 @@ def send(
                 end = error if _hopeless(error) else None
             else:
                 for place, result in zip(places, results, strict=True):
-                    document = documents[place]
-                    verdicts[place] = Verdict.of(document.file, result, key=document.key, record=document.record)
+                    verdicts[place] = _answered(documents[place], result, client.anonymous)
         else:
             verdicts.update({place: _verdict_of(documents[place], end) for place in places})
         done(len(group))
     return [verdicts[number] for number in range(len(documents))]
+
+
+def _answered(document: Document, result: Mapping[str, Any], anonymous: bool) -> Verdict:
+    """The server's verdict, with the place of a version that does not suffice, and what an anonymous caller can do."""
+    found = Verdict.of(document.file, result, key=document.key, record=document.record)
+    if anonymous and found.problem is not None and found.exit_code == DENIED:
+        remedy = f"{found.problem.get('remedy') or 'Say who you are'}. There is no token: set FAIRMESH_TOKEN"
+        found = replace(found, problem={**found.problem, "remedy": remedy})
+    return found.at_version(place_of(document, found, DCAT + "version"))
+
+
+def place_of(document: Document, verdict: Verdict, predicate: str | None = None) -> tuple[int, int] | None:
+    """Line and column where the document states this of its product, else where it begins to describe it."""
+    if verdict.product is None or verdict.key is None:
+        return None
+    base = verdict.product.removesuffix(verdict.key)
+    places = Positions(document.content, rdf.sniff(document.content, document.media_type), base)
+    return places.find(verdict.product, predicate)
 
 
 def _hopeless(error: Refused | Unreachable) -> bool:

@@ -9,11 +9,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
+from fairmesh.api.comparisons import version_line
 from fairmesh.api.problems import problem_of, report_json
-from fairmesh.catalog.errors import FairmeshError
+from fairmesh.catalog.errors import BreakingChange, FairmeshError
 from fairmesh.catalog.fair import PRODUCT_WEIGHT, WEIGHTS, Basis
 from fairmesh.catalog.model import Report, Severity
+from fairmesh.catalog.rulefiles import RULES
 
+VERSION_STEP = "version-step"
+"""The advice, or warning, that the version does not move as the changes demand."""
 OK, REFUSED, UNREADABLE, DENIED, CONFLICT, UNAVAILABLE = range(6)
 """The exit codes of the command line."""
 
@@ -137,6 +141,22 @@ class Verdict:
         found = replace(self, findings=self.findings + advice)
         return replace(found, status=422, problem=problem) if self.ok else found
 
+    def at_version(self, place: tuple[int, int] | None) -> Verdict:
+        """With what its version lacks told at `place` (line and column), where `dcat:version` is stated.
+
+        A refusal for it gets the place. A step that is missing and refuses nothing comes as a finding `version-step`:
+        a warning when something live breaks, else advice.
+        """
+        if self.comparison is None or self.comparison["version"]["enough"]:
+            return self
+        line, column = place or (None, None)
+        if self.problem is not None and self.code == BreakingChange.code:
+            return replace(self, problem={**self.problem, "line": line, "column": column})
+        severity = Severity.WARNING if self.comparison["unannounced"] else Severity.INFO
+        said, focus = version_line(self.comparison), self.product or self.key or ""
+        step = Finding(VERSION_STEP, severity.value, said, focus, None, None, line, column)
+        return replace(self, findings=(*self.findings, step))
+
     def unplaced(self) -> Verdict:
         """Without lines and columns: those of a converted document mean nothing in its source."""
         findings = tuple(replace(finding, line=None, column=None) for finding in self.findings)
@@ -226,8 +246,11 @@ class Run:
     pages: str = ""
 
     def page(self, rule: str) -> str | None:
-        """The address of a rule's page; None when it has none."""
-        return self.pages + quote(rule) if self.pages and _RULE.match(rule) else None
+        """The address of a rule's page; None when it has none. An organisation's own rules have theirs on its servers
+        alone, not where the ones that ship have them."""
+        if not self.pages or not _RULE.match(rule) or (self.pages == RULES and not rule.startswith("core/")):
+            return None
+        return self.pages + quote(rule)
 
     @property
     def exit_code(self) -> int:

@@ -10,7 +10,8 @@ from typing import Any
 
 from fairmesh.api.client import Client, Refused
 from fairmesh.api.commands import Commands, add_reader, command, print_found, reader
-from fairmesh.api.output import table, until_text
+from fairmesh.api.output import table
+from fairmesh.api.wording import until_text
 
 _WAIVER = """
 fragment Shown on Waiver {
@@ -108,6 +109,8 @@ def _changed(client: Client, mutation: str, name: str, asked: Mapping[str, objec
         code = str(error["code"])
         reasons = (error.get("decision") or {}).get("reasons") or ()
         detail = error["message"] + (f" ({', '.join(reasons)})" if reasons else "")
+        if code == "FORBIDDEN" and client.anonymous:
+            detail += ". There is no token: set FAIRMESH_TOKEN"
         raise Refused(_STATUS.get(code, 400), {"detail": detail, "code": code.lower().replace("_", "-")})
     found: Mapping[str, Any] = answer["waiver"]
     return found

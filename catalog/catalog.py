@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import IO
@@ -71,6 +71,8 @@ decisions = logging.getLogger("fairmesh.decisions")
 
 
 MAX_REASON = 500
+_MARK = "judged"
+"""The file of a data directory that says up to which entry of the journal every verdict was given."""
 
 
 def utcnow() -> datetime:
@@ -199,7 +201,25 @@ class Catalog:
         self.policies.note(self.ruleset_digest)  # the older of the two: the journal is in the order of time
         self.rulings.note(self.policy_digest)
         self.storage.start()
+        if not self._was_settled():
+            self.storage.standings.unsettle()
         self.judge.start()
+
+    def _was_settled(self) -> bool:
+        """Whether the last process told, at its end, that no verdict was left to give: else a write may be stored whose
+        effect on other products was not judged."""
+        mark = self.settings.data / _MARK
+        try:
+            said = mark.read_text()
+            mark.unlink()
+        except OSError:
+            return False
+        return said == self._settled_at
+
+    @property
+    def _settled_at(self) -> str:
+        head, digest = self.journal.head()
+        return f"{head} {digest}"
 
     def close(self) -> None:
         """End the child processes and release the data directory. What is still being decided is not stored."""
@@ -210,6 +230,9 @@ class Catalog:
         self.rule_publishing.close()
         self.rulings.current.validator.close()
         self.judge.join()
+        if not self.judge.waiting:
+            with suppress(OSError):  # without the mark all is judged again
+                (self.settings.data / _MARK).write_text(self._settled_at)
         self.policies.close()
         self.graph.close()
         self.journal.close()
@@ -581,7 +604,7 @@ class Catalog:
 
     def _current(self, approved: Approved, now: datetime) -> bool:
         stored = self.registry.by_key.get(approved.document.key)
-        in_force = (approved.policy, approved.ruleset) == (self.policy_digest, self.ruleset_digest)
+        in_force = (approved.policy, approved.standing.edition) == (self.policy_digest, self.judge.edition)
         same = in_force and (stored.revision if stored is not None else 0) == approved.base
         return same and self._excused(approved.judged, now).conforms
 

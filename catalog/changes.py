@@ -4,17 +4,18 @@ Each statement that only one of two documents has belongs to exactly one `Change
 old revision may fail), ADDITIVE (there is more than before) or EDITORIAL (nobody has to do anything). docs/changes.md
 lists what counts as what, and says how `dcat:version` has to move (Semantic Versioning 2.0.0).
 
-Things are the same on both sides by what readers know them by: columns by dataset and name, schemas by dataset,
-anonymous distributions and services by their addresses, all else by IRI.
+Things are the same on both sides by what readers know them by: columns by name, for each dataset that has them;
+schemas by IRI, or by dataset and columns; anonymous distributions and services by their addresses, all else by IRI.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 
 from fairmesh.catalog import retyping, semver
 from fairmesh.catalog.document import (
@@ -42,7 +43,7 @@ from fairmesh.catalog.rdf import PREFIXES, Literal, NamedNode, Triple, compact
 from fairmesh.catalog.retyping import Fit
 from fairmesh.catalog.semver import Step
 
-LICENCES = (DCT + "license", DCT + "rights")
+LICENCES = (DCT + "license", DCT + "rights", PREFIXES["odrl"] + "hasPolicy")
 CATALOG_RECORD = DCAT + "CatalogRecord"
 
 _Slot = tuple[str, Ident, str]
@@ -124,7 +125,8 @@ _FACETS: Mapping[str, Mapping[str, str]] = {
     "schema": {CSVW + "primaryKey": "key"},
     "column": {
         CSVW + "datatype": "type", FM + "physicalType": "type", CSVW + "required": "required", CSVW + "name": "name",
-        FM + "physicalName": "name", DCT + "isPartOf": "name", COLUMN_CLASSIFICATION: "class",
+        CSVW + "separator": "type", FM + "physicalName": "name", DCT + "isPartOf": "name",
+        COLUMN_CLASSIFICATION: "class",
     },
     "distribution": {
         **dict.fromkeys((*ADDRESSES, DCAT + "mediaType", DCT + "format", DCAT + "accessService"), "access"),
@@ -172,12 +174,12 @@ class _Sorter:
         side, other = self.side, self.other
         subject, predicate = side.holder(triple.subject.value, triple.predicate.value)
         value = triple.object if subject == triple.subject.value else None
-        me = side.ident.get(subject)
+        me = side.known(subject, other)
         if me is not None and me not in other.at:
-            return "whole", self._outermost(me), ""
-        target = side.ident.get(value.value) if isinstance(value, NamedNode) and predicate in _LINKS else None
+            return "whole", side.outermost(me, other), ""
+        target = side.known(value.value, other) if isinstance(value, NamedNode) and predicate in _LINKS else None
         if target is not None and target not in other.at:
-            return "whole", self._outermost(target), ""
+            return "whole", side.outermost(target, other), ""
         if me is None and any(CATALOG_RECORD in each.graph.iris(subject, TYPE) for each in (side, other)):
             return "record", ("", side.product), ""
         if me is None:
@@ -187,13 +189,10 @@ class _Sorter:
             return "address", me if other.at[me] != subject else target or me, ""
         if target is not None and target[0] == "dataset" and me[0] == "product":
             return "exposure", target, ""
+        if target is not None and target[0] == "schema" and me[0] == "dataset":
+            return "schemas", me, ""
         facet = "licence" if predicate in LICENCES else _FACETS[me[0]].get(predicate, "said")
         return facet, me, predicate if facet in _APART else ""
-
-    def _outermost(self, ident: Ident) -> Ident:
-        """What is gone, or new, as a whole: a column goes with its dataset."""
-        dataset = ("dataset", ident[1]) if ident[0] in ("schema", "column", "distribution") else ident
-        return ident if dataset in self.other.at else dataset
 
     def _only_readdressed(self, me: Ident, predicate: str, value: Term | None, target: Ident | None) -> bool:
         """Whether the other side says the same of the same thing, by other IRIs."""
@@ -214,31 +213,64 @@ class _Judged:
     after: str | None = None
 
 
-_Said = list[tuple[str, Term]]
-"""Predicates and objects."""
-
-
 class _Comparer:
     def __init__(self, old: Parts, new: Parts, product: str, iri_base: str) -> None:
         self.old, self.new, self.product = old, new, product
         self.shared = tuple(iri_base + folder for folder in SHARED)
+        self._match_schemas()
         self._match_renamed()
         self.broken: dict[str, frozenset[str]] = {}
         self.noted: set[frozenset[str]] = set()
+        self._lost = cache(self._read_lost)
+        self._both = cache(frozenset[str].intersection)
+        self._datasets = frozenset(ident[1] for ident in self.old.at if ident[0] == "dataset")
         self.judges: dict[str, Callable[[Ident, str, list[Triple], list[Triple]], _Judged]] = {
             "whole": self._whole, "address": self._address, "exposure": self._exposure, "status": self._status,
             "version": self._version, "class": self._class, "access": self._access, "standard": self._access,
             "key": self._key, "type": self._type, "required": self._required, "name": self._name,
             "licence": self._licence, "said": self._said, "node": self._node, "record": self._record,
+            "schemas": self._schemas,
         }  # fmt: skip
+
+    def _match_schemas(self) -> None:
+        """A schema is the same under the same IRI; else with the same columns for the same dataset; else as the only
+        one left that a dataset has on either side."""
+        old, new = self.old, self.new
+        pairs = {node: node for node in old.schemas if node in new.schemas and not anonymous(node)}
+        shapes = (self._by_shape(old, pairs.keys()), self._by_shape(new, pairs.keys()))
+        left = tuple({place[0] for place in shape} for shape in shapes)
+        paired = set(pairs)
+        alike = sorted(shapes[0].keys() & shapes[1].keys(), key=lambda place: (place[0], shapes[0][place]))
+        candidates = [(shapes[0][place], shapes[1][place]) for place in alike]
+        for dataset in sorted(left[0] & left[1]):
+            before, after = ([s for s in side.schemas_of[dataset] if s not in paired] for side in (old, new))
+            if len(before) == len(after) == 1:
+                candidates.append((before[0], after[0]))
+        for was, now in candidates:
+            if was not in pairs and now not in paired:
+                pairs[was] = now
+                paired.add(now)
+        new.rename_schemas({now: old.ident[was] for was, now in pairs.items()}, old.at)
+
+    def _by_shape(self, side: Parts, known: Set[str]) -> dict[tuple[str, frozenset[tuple[str, ...]]], str]:
+        """The schemas that are not known yet, by dataset and columns."""
+        found: dict[tuple[str, frozenset[tuple[str, ...]]], str] = {}
+        for schema, datasets in side.schemas.items():
+            if schema not in known:
+                columns = frozenset(side.columns[schema])
+                for dataset in datasets:
+                    found.setdefault((dataset, columns), schema)
+        return found
 
     def _match_renamed(self) -> None:
         """A column under the same IRI and another name is that column, renamed; names that both sides have go first."""
-        for node, ident in sorted(self.old.ident.items()):
-            now = self.new.ident.get(node, ())
-            gone = ident not in self.new.at and now not in self.old.at
-            if gone and ident[:2] == now[:2] and ident[0] == "column" and not anonymous(node):
-                self.new.rename(node, ident)
+        old, new = self.old, self.new
+        for node, ident in sorted(old.ident.items()):
+            if ident[0] != "column" or node not in new.ident or new.ident[node][0] != "column" or anonymous(node):
+                continue
+            gone = old.known(node, new) not in new.at and new.known(node, old) not in old.at
+            if gone and not old.holders(node).isdisjoint(new.holders(node)):
+                new.rename(node, ident)
 
     def comparison(self) -> Comparison:
         old, new = self.old, self.new
@@ -275,9 +307,12 @@ class _Comparer:
         judged = self.judges[facet](ident, predicate, removed, added)
         side = self.old if ident in self.old.at else self.new
         node = ident[1] if ident[0] == "" else side.at[ident]
-        label = (self.old if node in self.old.graph.by_subject else self.new).label(node)
+        label = (self.old if node in self.old.graph.by_subject else self.new).label(node, ident)
         if judged.kind is Kind.BREAKING:
-            held = self._break(ident, node)
+            lost = {t.object.value for t in removed} if predicate == DCAT + "servesDataset" else set()
+            held = (
+                self._break_all(frozenset(lost & self._datasets)) if lost & self._datasets else self._break(ident, node)
+            )
             if held and facet not in ("class", "licence") and held.isdisjoint(self.old.outputs):
                 judged, label = _Judged(Kind.EDITORIAL, judged.what, judged.before, judged.after), f"{label} (internal)"
         return _stated(judged, node, label, removed, added)
@@ -285,11 +320,17 @@ class _Comparer:
     def _break(self, ident: Ident, node: str) -> frozenset[str]:
         """Note what breaks; returns the datasets concerned, none when it is all of them."""
         if ident[0] == "column" and ident in self.old.at:
-            self.broken[node] = self.old.holders(node)
-            return self.broken[node]
-        if ident[0] in ("dataset", "schema") and ("dataset", ident[1]) in self.old.at:
+            held = self.old.holders(node)
+            if ident in self.new.at:
+                # where it became another column; a dataset that has it as it was breaks nobody
+                held = self._both(held, self.new.holders(self.new.at[ident])) or held
+            self.broken[node] = self.broken[node] | held if node in self.broken else held
+            return held
+        if ident[0] == "schema" and node in self.old.schemas:
+            return self._break_all(frozenset(self.old.schemas[node]))
+        if ident[0] == "dataset" and ident in self.old.at:
             return self._break_all(frozenset(ident[1:2]))
-        if served := self.old.served.get(node):
+        if served := self.old.served.get(node, set()) & self._datasets:
             return self._break_all(frozenset(served))
         self._break_all(self.old.outputs)
         return frozenset()
@@ -314,6 +355,8 @@ class _Comparer:
             return VersionMove(before, after, Step.NONE, moved, True)
         if old is None:
             said = f"was {before!r}, which is no semantic version" if before else "was not stated"
+            if several := self.old.versions()[1:]:
+                said = f"was stated {len(several) + 1} times"
             return VersionMove(before, after, required, moved, True, f"the version {said}: nothing is asked of it")
         note = ""
         if old.core[0] == 0 and required in (Step.MAJOR, Step.MINOR):
@@ -419,13 +462,47 @@ class _Comparer:
 
     def _type(self, ident: Ident, _: str, removed: list[Triple], added: list[Triple]) -> _Judged:
         old, new = (_Types.of(side.graph, side.at[ident]) for side in (self.old, self.new))
-        texts = old.text() or None, new.text() or None
+        texts: tuple[str | None, ...] = old.text() or None, new.text() or None
         fit = old.fit(new)
+        apart = [{o.value for o in self._objects(s, ident, CSVW + "separator")} for s in (self.old, self.new)]
+        if apart[0] != apart[1]:  # a list of values where there was one, or told apart by something else
+            texts = tuple(
+                " ".join(filter(None, (text, *(f"(separator {mark!r})" for mark in sorted(marks))))) or None
+                for text, marks in zip(texts, apart, strict=True)
+            )
+            fit = Fit.OTHER
         if fit is Fit.OTHER:
             return _Judged(Kind.BREAKING, "column-retyped", *texts)
         if fit is Fit.WIDER:
             return _Judged(Kind.ADDITIVE, "column-widened" if texts[0] else "column-typed", *texts)
         return _Judged(Kind.EDITORIAL, "spelling-changed", *texts)
+
+    def _schemas(self, ident: Ident, _: str, removed: list[Triple], added: list[Triple]) -> _Judged:
+        """Of a dataset that takes up, or gives up, a schema that there is on both sides."""
+        texts = _values(removed), _values(added)
+        schemas = [tuple(sorted(side.schemas_of.get(ident[1], ()))) for side in (self.old, self.new)]
+        dropped, retyped = self._lost(schemas[0], schemas[1])
+        if dropped:
+            names = ", ".join(dropped)
+            return _Judged(Kind.BREAKING, "column-dropped" if schemas[1] else "schema-removed", names)
+        if retyped:
+            return _Judged(Kind.BREAKING, "column-retyped", ", ".join(retyped))
+        if added and not removed:
+            return _Judged(Kind.ADDITIVE, "schema-added", *texts)
+        return _Judged(Kind.EDITORIAL, "address-changed", *texts)
+
+    def _read_lost(self, before: tuple[str, ...], after: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The columns of the old schemas that the new ones have not, or of another type: columns that did not change
+        themselves, for those that did are told apart."""
+        had, has = ({p: c for schema in reversed(them) for p, c in side.columns[schema].items()}
+                    for side, them in ((self.old, before), (self.new, after)))  # fmt: skip
+        dropped = tuple(".".join(path) for path in sorted(had.keys() - has.keys()) if had[path] in self.new.ident)
+        retyped = tuple(
+            ".".join(path) for path in sorted(had.keys() & has.keys())
+            if had[path] != has[path] and has[path] in self.old.ident
+            and _Types.of(self.old.graph, had[path]).fit(_Types.of(self.new.graph, has[path])) is Fit.OTHER
+        )  # fmt: skip
+        return dropped, retyped
 
     def _required(self, ident: Ident, _: str, removed: list[Triple], added: list[Triple]) -> _Judged:
         old, new = (
@@ -445,20 +522,48 @@ class _Comparer:
         return _Judged(Kind.BREAKING, "column-renamed", *texts)
 
     def _licence(self, ident: Ident, _: str, removed: list[Triple], added: list[Triple]) -> _Judged:
-        old, new = (self._objects(side, ident, *LICENCES) for side in (self.old, self.new))
+        old, new = self._terms(self.old, ident), self._terms(self.new, ident)
         texts = _values(removed), _values(added)
+        if old == new:  # said of the product, or of each dataset, it is the same
+            return _Judged(Kind.EDITORIAL, "licence-reworded", *texts)
         if not new:
             return _Judged(Kind.BREAKING, "licence-removed", *texts)
         if not old:
             return _Judged(Kind.ADDITIVE, "licence-added", *texts)
         before, after = ({_licence(o) for o in said if isinstance(o, NamedNode)} for said in (old, new))
-        if before == after:
-            return _Judged(Kind.EDITORIAL, "licence-reworded", *texts)
         if len(before) == len(after) == 1 and _opens(*before, *after):
             return _Judged(Kind.ADDITIVE, "licence-opened", *texts)
-        return _Judged(
-            Kind.BREAKING if before else Kind.ADDITIVE, "licence-changed" if before else "licence-added", *texts
-        )
+        if _other_text(old, new) or (before and before != after):
+            return _Judged(Kind.BREAKING, "licence-changed", *texts)
+        if before == after:
+            return _Judged(Kind.EDITORIAL, "licence-reworded", *texts)
+        return _Judged(Kind.ADDITIVE, "licence-added", *texts)
+
+    def _terms(self, side: Parts, ident: Ident) -> frozenset[Term]:
+        """The terms a thing comes under: its own; else its dataset's and its product's; a product's without any, those
+        that all its datasets have. Anonymous ones by what they say."""
+        own = self._spell_out(side, ident) if ident in side.at else frozenset()
+        if own or ident[0] not in ("product", "dataset", "distribution"):
+            return own
+        if ident[0] == "product":
+            each = {self._spell_out(side, ("dataset", dataset)) for dataset in side.outputs}
+            return each.pop() if len(each) == 1 else frozenset()
+        above = ("dataset", ident[1]) if ident[0] == "distribution" else ("product",)
+        return self._terms(side, above) if above[0] == "dataset" else self._spell_out(side, above)
+
+    def _spell_out(self, side: Parts, ident: Ident) -> frozenset[Term]:
+        found: set[Term] = set()
+        waiting = self._objects(side, ident, *LICENCES) if ident in side.at else []
+        passed: set[str] = set()
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, Literal) or not anonymous(value):
+                found.add(value)
+            elif value.value not in passed:
+                passed.add(value.value)
+                said = side.graph.by_subject.get(value.value, {})
+                waiting += [o for predicate, objects in said.items() if predicate != TYPE for o in objects]
+        return frozenset(found)
 
     def _said(self, ident: Ident, predicate: str, removed: list[Triple], added: list[Triple]) -> _Judged:
         texts = _values(removed), _values(added)
@@ -537,7 +642,7 @@ class _Types:
     def fit(self, new: _Types) -> Fit:
         fits = [
             _fit(retyping.logical, self.logical, new.logical),
-            Fit.WIDER if new.narrowed < self.narrowed else Fit.SAME if new.narrowed == self.narrowed else Fit.OTHER,
+            _narrows(self.narrowed, new.narrowed),
         ]
         stored = _fit(retyping.physical, self.physical, new.physical)
         if stored is Fit.OTHER and new.physical is None:
@@ -558,6 +663,33 @@ def _fit(judge: Callable[[str, str], Fit], before: str | None, after: str | None
     if before is None or after is None:
         return Fit.WIDER if before is None else Fit.OTHER
     return judge(before, after)
+
+
+def _narrows(before: frozenset[tuple[str, str]], after: frozenset[tuple[str, str]]) -> Fit:
+    """Of what narrows a datatype: less of it, or a bound further out, is wider."""
+    if before == after:
+        return Fit.SAME
+    for name, value in after - before:
+        had = [old for key, old in before if key == name]
+        bound = _BOUNDS.get(name)
+        if bound is None or len(had) != 1 or not _further(had[0], value, bound):
+            return Fit.OTHER
+    return Fit.WIDER
+
+
+_BOUNDS = {
+    **{CSVW + name: 1 for name in ("maxLength", "maximum", "maxInclusive", "maxExclusive")},
+    **{CSVW + name: -1 for name in ("minLength", "minimum", "minInclusive", "minExclusive")},
+}
+"""Which way a bound has to move to let more through."""
+
+
+def _further(before: str, after: str, way: int) -> bool:
+    try:
+        old, new = Decimal(before), Decimal(after)
+    except InvalidOperation:
+        return False
+    return old.is_finite() and new.is_finite() and (new - old) * way > 0
 
 
 def _rank(word: str | None) -> int:
@@ -585,6 +717,23 @@ def _licence(licence: NamedNode) -> str:
     if text.startswith(_CC):
         text = text.split("/deed")[0].split("/legalcode")[0].rstrip("/").lower()
     return text
+
+
+def _other_text(old: frozenset[Term], new: frozenset[Term]) -> bool:
+    """Whether terms in words are other ones: in a language that both have, or for want of one, in any."""
+    before, after = _by_language(old), _by_language(new)
+    both = before.keys() & after.keys()
+    if both:
+        return any(before[language] != after[language] for language in both)
+    return bool(before) and bool(after)
+
+
+def _by_language(terms: frozenset[Term]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for term in terms:
+        if isinstance(term, Literal):
+            found[(term.language or "").lower()].add(" ".join(term.value.split()))
+    return found
 
 
 def _opens(before: str, after: str) -> bool:

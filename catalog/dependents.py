@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from fairmesh.catalog.document import CSVW, DCT, DERIVED, DPROD
+from fairmesh.catalog.document import CSVW, DCAT, DCT, DERIVED, DPROD
 from fairmesh.catalog.errors import BreakingChange
 from fairmesh.catalog.model import LineageDirection, LineageNode, PortDirection
 
@@ -119,9 +119,18 @@ class _Walk:
         """Who says that it reads the product, and of none of its datasets that it reads it."""
         datasets = self._datasets(product)
         named = {reader for dataset in datasets for reader in self._readers(dataset)}
+        ports = self._view.iris(product, DPROD + "outputPort")
+        unsaid = {port for port in ports if not self._behind(port)}
+        readers = self._readers(product) | self._view.subjects(DPROD + "inputPort", unsaid)
         return {
-            reader for reader in self._readers(product) if reader not in named and not self._vague(reader, datasets)
+            reader for reader in readers if reader not in named and not self._vague(reader, datasets)
         }  # fmt: skip
+
+    def _behind(self, port: str) -> bool:
+        """Whether it is said which datasets the port gives."""
+        return bool(
+            self._view.iris(port, DCAT + "servesDataset") or self._view.subjects(DCAT + "accessService", (port,))
+        )
 
     def _knows(self, reader: str, datasets: Collection[str]) -> bool:
         """Whether it is stated from which columns of the datasets the reader, or a dataset of it, was derived."""
@@ -143,11 +152,24 @@ class _Walk:
         )  # fmt: skip
 
     def _read_readers(self, node: str) -> frozenset[str]:
-        return frozenset(self._view.subjects(DERIVED, (node,)) | self._view.subjects(DPROD + "inputDataset", (node,)))
+        view = self._view
+        ports = {node, *view.subjects(DCAT + "servesDataset", (node,))}
+        for distribution in view.iris(node, DCAT + "distribution"):
+            ports |= {distribution, *view.iris(distribution, DCAT + "accessService")}
+        return frozenset(
+            view.subjects(DERIVED, (node,)) | view.subjects(DPROD + "inputDataset", (node,))
+            | view.subjects(DPROD + "inputPort", ports)
+        )  # fmt: skip
 
     def _read_columns(self, dataset: str) -> frozenset[str]:
         view = self._view
-        return frozenset(c for s in view.iris(dataset, DCT + "conformsTo") for c in view.iris(s, CSVW + "column"))
+        waiting = [c for s in view.iris(dataset, DCT + "conformsTo") for c in view.iris(s, CSVW + "column")]
+        found = set(waiting)
+        while waiting:
+            inner = view.subjects(DCT + "isPartOf", (waiting.pop(),)) - found
+            found |= inner
+            waiting += inner
+        return frozenset(found)
 
     def _read_datasets(self, product: str) -> frozenset[str]:
         """Nothing for what is no product."""
@@ -156,8 +178,13 @@ class _Walk:
         return frozenset(self._view.datasets(product, PortDirection.OUTPUT))
 
     def _holders(self, column: str) -> frozenset[str]:
-        """The datasets that have this column; none for what is no column."""
-        return frozenset(self._view.subjects(DCT + "conformsTo", self._view.subjects(CSVW + "column", (column,))))
+        """The datasets that have this column, or one that it is nested in; none for what is no column."""
+        view, found, waiting = self._view, {column}, [column]
+        while waiting:
+            above = set(view.iris(waiting.pop(), DCT + "isPartOf")) - found
+            found |= above
+            waiting += above
+        return frozenset(view.subjects(DCT + "conformsTo", view.subjects(CSVW + "column", found)))
 
 
 def _of_column(iri: str, datasets: frozenset[str]) -> frozenset[str]:

@@ -200,7 +200,9 @@ class _Reader:
         found = {t.subject for t in triples if t.predicate.value == TYPE and t.object == NamedNode(DATA_PRODUCT)}
         if not found:
             raise self.refuse(
-                "no-product", "the document describes no data product", "State one subject as `a dprod:DataProduct`"
+                "no-product",
+                "the document describes no data product",
+                "State one subject as `a dprod:DataProduct`; RDF of any other kind is for `fairmesh validate --shapes`",
             )
         if len(found) > 1:
             second = sorted(str(s) for s in found)[1]

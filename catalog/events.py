@@ -1,7 +1,7 @@
 """The change feed: what happened in the mesh, in order, as far as a reader may know of it.
 
-An event of a product is seen by who may read the document it is about, under today's policy. Its conformance is an
-event for who sees all of the product, on whom alone a standing rests.
+An event of a product is seen by who may read the document it is about, under today's policy. That its conformance
+changed is an event for who sees all of it; for who sees less, when the conformance of what they see changed with it.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ import heapq
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from fairmesh.catalog.document import DPROD
 from fairmesh.catalog.errors import InputError
+from fairmesh.catalog.judging import waived_by_key
 from fairmesh.catalog.model import Entry, EntryKind, Need, Page
 from fairmesh.catalog.paging import Cursors
 from fairmesh.catalog.projection import remember
+from fairmesh.catalog.standing import Standing
 
 if TYPE_CHECKING:
     from fairmesh.catalog.catalog import Catalog
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from fairmesh.catalog.view import View
 
 MAX_FIRST = 200
+_MOMENT = timedelta(microseconds=1)
+_UNSEEN = Standing("")
 
 
 class ChangeKind(StrEnum):
@@ -40,7 +44,8 @@ class ChangeKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Change:
     """One event. `home` and `revision` are those of the product, "" and 0 where it is about none; `conforms` is set
-    when its conformance changed."""
+    when its conformance changed. When rules changed, which everybody may read, `ruleset` is the digest of those in
+    force since, and `rules_of` the domain whose rules alone were replaced, if so."""
 
     kind: ChangeKind
     at: datetime
@@ -48,11 +53,15 @@ class Change:
     home: str
     revision: int
     conforms: bool | None = None
+    ruleset: str | None = None
+    rules_of: str | None = None
+    judged_again: bool = False
+    """It came of judging the whole mesh again, by other rules or on another day."""
 
     @property
     def place(self) -> tuple[str, str, str]:
         """Where it stands in the feed: no number that would count what others may not see."""
-        return self.at.isoformat(), self.kind.value, self.home
+        return self.at.isoformat(), self.kind.value, f"{self.home} {self.revision} {self.conforms}"
 
 
 def changes(
@@ -87,7 +96,8 @@ def changes(
 def _place(read: tuple[str | float, ...]) -> tuple[str, str, str]:
     try:
         at, kind, home = read
-        datetime.fromisoformat(str(at))
+        if datetime.fromisoformat(str(at)).tzinfo is None:
+            raise ValueError
     except ValueError:
         raise InputError("the cursor belongs to another list", remedy="Use one from pageInfo or an edge") from None
     return str(at), str(kind), str(home)
@@ -113,7 +123,10 @@ def _visible(view: View, catalog: Catalog, since: datetime | None) -> Iterator[C
 def _changes(entry: Entry) -> Iterator[Change]:
     draft = entry.draft
     if draft.kind is EntryKind.RULES:
-        yield Change(ChangeKind.SHAPES_CHANGED, draft.at, None, "", 0)
+        yield Change(
+            ChangeKind.SHAPES_CHANGED, draft.at, draft.actor, "", 0, ruleset=draft.detail["digest"],
+            rules_of=draft.detail.get("domain"),
+        )  # fmt: skip
     elif draft.kind is EntryKind.POLICY:
         yield Change(ChangeKind.POLICY_CHANGED, draft.at, None, "", 0)
     elif draft.kind is EntryKind.RETIRE:
@@ -127,7 +140,8 @@ def _changes(entry: Entry) -> Iterator[Change]:
         for home, kept in json.loads(draft.document).items():
             if kept["did"] is not None and kept["did"] != kept["conforms"]:
                 yield Change(
-                    ChangeKind.CONFORMANCE_CHANGED, draft.at, None, home, kept["revision"], kept["conforms"]
+                    ChangeKind.CONFORMANCE_CHANGED, draft.at, None, home, kept["revision"], kept["conforms"],
+                    judged_again="upto" in draft.detail,
                 )  # fmt: skip
 
 
@@ -147,10 +161,33 @@ class _Sight:
         if product is None or change.home not in self._readable:
             return False
         if change.kind is ChangeKind.CONFORMANCE_CHANGED and not (product.retired or self._whole[product.slot]):
-            return False
+            return self._turned(product, change)
         if change.revision == product.revision:
             return True
         return self._showed(product, change.revision)
+
+    def _turned(self, product: Product, change: Change) -> bool:
+        """Whether the conformance of what the reader sees of a product changed as that of all of it did."""
+        before, after = (self._conformed(product, change, at) for at in (self._cause(change), change.at))
+        return after is change.conforms and before is not after
+
+    def _conformed(self, product: Product, change: Change, moment: datetime) -> bool | None:
+        """Whether the product conformed at a moment, as the reader sees it; None for what today's policy hides."""
+        stood = self._catalog.judge.then(self._view, product, change.revision, _UNSEEN, moment)
+        if stood is _UNSEEN:  # all of it was seen then
+            return change.conforms if moment == change.at else not change.conforms
+        waived = waived_by_key(self._catalog.waivers, moment).get(product.key, frozenset())
+        return None if stood is None else stood.conforms(waived)
+
+    def _cause(self, change: Change) -> datetime:
+        """Just before what made the conformance change: other rules, a day on which a mode turned, or a waiver."""
+        rulings = self._catalog.rulings
+        version = rulings.in_force(change.at)
+        rules = None if version is None or not change.judged_again else rulings.known(version.digest)
+        if version is None or rules is None:
+            return change.at - _MOMENT
+        turns = [datetime.combine(day, time.min, UTC) for day in rules.turns]
+        return max([version.at, *(turn for turn in turns if turn <= change.at)]) - _MOMENT
 
     def _showed(self, product: Product, revision: int) -> bool:
         """Whether today's policy shows that revision of the document."""

@@ -247,8 +247,9 @@ CRITERIA: tuple[Criterion, ...] = (
     ),
     _on_product(
         "RDA-A1-01M", _I, "The metadata says how to get access to the data", fairchecks.access,
-        "for each output dataset: dcat:accessURL, dcat:downloadURL or a port's dcat:endpointURL; else access rights"
-        " (dct:accessRights, dct:rights, odrl:hasPolicy) and dcat:contactPoint",
+        "for each output dataset an address: dcat:accessURL or dcat:downloadURL of a distribution, dcat:endpointURL of"
+        " the service behind it or of a port that serves it (dcat:servesDataset; a port that names none serves all);"
+        " else access rights (dct:accessRights, dct:rights, odrl:hasPolicy) and dcat:contactPoint",
         "Give each output dataset a distribution with dcat:accessURL or dcat:accessService, or say dct:accessRights and"
         " dcat:contactPoint",
     ),
@@ -372,7 +373,8 @@ CRITERIA: tuple[Criterion, ...] = (
     ),
     _on_product(
         "RDA-R1.1-02M", _I, "The licence is a standard one", fairchecks.standard_licence,
-        "a licence that is known everywhere, or terms of use (odrl:Policy) that a vocabulary of the mesh describes",
+        "a licence that is known everywhere, by an address that rule 15 knows, or terms of use (odrl:Policy) that a"
+        " vocabulary of the mesh describes",
         "Use a standard licence, such as <https://creativecommons.org/licenses/by/4.0/>, or have the terms described"
         " as an odrl:Policy in a vocabulary.ttl",
     ),
@@ -384,8 +386,9 @@ CRITERIA: tuple[Criterion, ...] = (
     ),
     _on_product(
         "RDA-R1.2-01M", _I, "The provenance is told the way the community tells it", fairchecks.provenance,
-        "who (owner, publisher or creator), when (dct:issued or dct:modified), and from what (dprod:inputDataset,"
-        " dprod:inputPort, dct:source, dct:provenance or PROV-O)",
+        "who (owner, publisher or creator), when (dct:issued, dct:modified or prov:generatedAtTime), and from what"
+        " (dprod:inputDataset, dprod:inputPort, dct:source, dct:provenance; of PROV-O prov:wasDerivedFrom,"
+        " prov:wasGeneratedBy and the like)",
         "State what is lacking: dprod:dataProductOwner, dct:issued, and dprod:inputDataset or dct:provenance",
     ),
     _on_product(

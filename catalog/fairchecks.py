@@ -33,7 +33,7 @@ from fairmesh.catalog.rdf import GENID, PREFIXES, Literal, Triple, compact
 
 
 class Text(str):
-    """A literal's text, to tell it from nodes, which are plain strings: IRIs and names of blank nodes."""
+    """A literal's text without space around it, to tell it from nodes: plain strings, IRIs and names of blank nodes."""
 
     __slots__ = ()
 
@@ -120,7 +120,7 @@ def _by_subject(statements: Iterable[Triple]) -> Said:
         subject, value = statement.subject, statement.object
         if isinstance(value, Triple) or isinstance(subject, Triple):
             continue  # RDF 1.2 triple terms: no parser of ours lets one through
-        text = Text(value.value) if isinstance(value, Literal) else value.value
+        text = Text(value.value.strip()) if isinstance(value, Literal) else value.value
         said.setdefault(subject.value, {}).setdefault(statement.predicate.value, []).append(text)
     return said
 
@@ -132,11 +132,21 @@ _OWNERS = (DPROD + "dataProductOwner", DCT + "publisher", DCT + "creator")
 _TOPICS = (DCAT + "keyword", DCAT + "theme", DCT + "subject")
 _RIGHTS = (DCT + "accessRights", DCT + "rights", _ODRL + "hasPolicy")
 _LICENCES = (DCT + "license", _ODRL + "hasPolicy")
-_ADDRESSES = (DCAT + "downloadURL", DCAT + "accessURL")
+_ADDRESSES, _SERVES = (DCAT + "downloadURL", DCAT + "accessURL"), DCAT + "servesDataset"
+_ADDRESS = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*:\S+$|https?://[^\s/?#]\S*$", re.IGNORECASE)
+"""An address, whether IRI or text: a scheme and what follows it, which for the web begins with a host."""
 _FORMATS = (DCAT + "mediaType", DCT + "format")
 _DATES = (DCT + "issued", DCT + "modified", PROV + "generatedAtTime")
 _COVERAGE = (DCT + "accrualPeriodicity", DCT + "temporal", DCT + "spatial", PREFIXES["dqv"] + "hasQualityMeasurement")
-_ORIGINS = (DPROD + "inputDataset", DPROD + "inputPort", DCT + "source", DCT + "provenance")
+_ORIGINS = (
+    DPROD + "inputDataset", DPROD + "inputPort", DCT + "source", DCT + "provenance",
+    *(PROV + name for name in (
+        "wasDerivedFrom", "hadPrimarySource", "wasRevisionOf", "wasQuotedFrom", "wasGeneratedBy", "wasInfluencedBy",
+        "qualifiedDerivation", "qualifiedPrimarySource", "qualifiedRevision", "qualifiedQuotation",
+        "qualifiedGeneration", "qualifiedInfluence",
+    )),
+)  # fmt: skip
+"""What data comes from. The rest of PROV-O says when, by whom, or more about one of these."""
 _CODED = frozenset((
     DCAT + "theme", DCT + "format", DCT + "accrualPeriodicity", DCT + "language", DCT + "spatial", DPROD_STATUS,
     SENSITIVITY, FM + "classification",
@@ -195,7 +205,8 @@ class Facts:
         return sorted({value for value in found if not isinstance(value, Text)}) if found else found
 
     def texts(self, subject: str, *predicates: str) -> list[str]:
-        return [value for value in self.objects(subject, *predicates) if isinstance(value, Text)]
+        """Texts that are not blank."""
+        return [value for value in self.objects(subject, *predicates) if value and isinstance(value, Text)]
 
     def values(self, subjects: Iterable[str], *predicates: str) -> list[str]:
         """IRIs and texts, sorted; nodes without a name and empty texts are left out."""
@@ -233,23 +244,31 @@ class Facts:
         found = {schema for dataset in self.outputs for schema in self.nodes(dataset, DCT + "conformsTo")}
         return sorted(schema for schema in found if self.typed(schema, CSVW + "Schema") or self.says(schema, _COLUMN))
 
+    def addressed(self, subject: str, *predicates: str) -> bool:
+        """Whether one of these predicates gives an address: "n/a" and a node without a name are none."""
+        return any(_ADDRESS.match(value) and GENID not in value for value in self.objects(subject, *predicates))
+
     @cached_property
     def _reachable(self) -> frozenset[str]:
-        """Distributions with an address: their own, or the endpoint of their service."""
-        return frozenset(
-            form
-            for form in self.forms
-            if self.says(form, *_ADDRESSES)
-            or any(self.says(service, _ENDPOINT) for service in self.nodes(form, DCAT + "accessService"))
-        )
+        """Output datasets with an address: of a distribution, of the service behind it, or of a port that serves them.
 
-    @cached_property
-    def _open_port(self) -> bool:
-        return any(self.says(port, _ENDPOINT) for port in self.ports)
+        A port of which nobody says what it serves serves them all.
+        """
+        found, behind = set(), set()
+        for dataset in self.outputs:
+            for form in self.distributions[dataset]:
+                services = self.nodes(form, DCAT + "accessService")
+                behind.update(services)
+                if self.addressed(form, *_ADDRESSES) or any(self.addressed(it, _ENDPOINT) for it in services):
+                    found.add(dataset)
+        for service in self.services:
+            if self.addressed(service, _ENDPOINT):
+                found.update(self.nodes(service, _SERVES) or (() if service in behind else self.outputs))
+        return frozenset(found)
 
     def reachable(self, dataset: str) -> bool:
-        """Whether there is an address for the dataset: by a distribution, or by a port of the product."""
-        return self._open_port or not self._reachable.isdisjoint(self.distributions[dataset])
+        """Whether there is an address for the output dataset."""
+        return dataset in self._reachable
 
     @cached_property
     def records(self) -> list[str]:
@@ -326,7 +345,7 @@ def _each(facts: Facts, what: str, holds: Callable[[str], bool]) -> Found:
 
 def rich(facts: Facts) -> Found:
     product = facts.product
-    long_enough = any(len(text) >= _MIN_DESCRIPTION for text in facts.texts(product, DCT + "description"))
+    long_enough = any(len(" ".join(t.split())) >= _MIN_DESCRIPTION for t in facts.texts(product, DCT + "description"))
     return _look((
         ("title", bool(facts.texts(product, DCT + "title"))),
         (f"description of {_MIN_DESCRIPTION} characters", long_enough),
@@ -424,19 +443,25 @@ def _has_format(facts: Facts, dataset: str) -> bool:
     return any(facts.says(distribution, *_FORMATS) for distribution in facts.distributions[dataset])
 
 
-_MACHINE_LICENCES = (
-    "creativecommons.org/licenses/", "creativecommons.org/publicdomain/", "purl.org/NET/rdflicense/",
-    "spdx.org/licenses/", "publications.europa.eu/resource/authority/licence/",
-)  # fmt: skip
-"""Licences whose address also answers with RDF or JSON-LD about what they permit."""
-_STANDARD_LICENCES = (
-    *_MACHINE_LICENCES, "opendatacommons.org/licenses/", "opendefinition.org/licenses/", "opensource.org/license",
-    "apache.org/licenses/LICENSE-", "nationalarchives.gov.uk/doc/open-government-licence",
-    "nationalarchives.gov.uk/doc/non-commercial-government-licence", "data.norge.no/nlod/", "govdata.de/dl-de/",
-    "open.canada.ca/en/open-government-licence", "open.canada.ca/fr/open-government-licence",
-    "etalab.gouv.fr/licence-ouverte-open-licence",
-)  # fmt: skip
-_WEB = re.compile(r"https?://(www\.)?")
+LICENCES = (
+    r"^https?://(creativecommons\.org/(licenses/(by|by-sa|by-nc|by-nd|by-nc-sa|by-nc-nd)/[1-4]\.[05](/[a-z][a-z])?"
+    r"|publicdomain/(zero|mark)/1\.0)(/|/deed(\.[a-z][a-z])?|/legalcode)?|purl\.org/NET/rdflicense/(cc|odc)[a-z0-9.-]+)$",
+    r"^https?://(www\.)?opend(atacommons|efinition)\.org/licenses/"
+    r"(odbl|by|pddl|odc-odbl|odc-by|odc-pddl|cc-by|cc-by-sa|cc-zero)(/|/1[.-]0/?|/summary/?)?$",
+    r"^https?://(spdx\.org/licenses/[A-Za-z0-9.+-]+|(www\.)?opensource\.org/licenses?/[A-Za-z0-9.-]+"
+    r"|www\.apache\.org/licenses/LICENSE-2\.0(\.html|\.txt)?)$",
+    r"^https?://(publications\.europa\.eu/resource/authority/licence/[A-Z0-9_.-]+"
+    r"|(www\.)?nationalarchives\.gov\.uk/doc/(open|non-commercial)-government-licence(/version/[1-3])?/?"
+    r"|data\.norge\.no/nlod/(no|en)(/[12]\.0)?/?|(www\.)?govdata\.de/dl-de/(by|zero)-2-0"
+    r"|open\.canada\.ca/(en|fr)/open-government-licence-canada"
+    r"|(www\.)?etalab\.gouv\.fr/licence-ouverte-open-licence/?)$",
+)
+"""Addresses of licences that are known everywhere: the patterns of rule 15 of ontologies/core."""
+_LICENCE = re.compile("|".join(LICENCES))
+_MACHINE_LICENCE = re.compile(
+    r"https?://(creativecommons\.org|purl\.org/NET/rdflicense|spdx\.org|publications\.europa\.eu)/"
+)
+"""Where those of them are that also answer with RDF or JSON-LD about what they permit."""
 
 
 def _licensed(facts: Facts, what: str, holds: Callable[[str], bool], *, words: bool = False) -> Found:
@@ -465,14 +490,14 @@ def licence(facts: Facts) -> Found:
 
 def standard_licence(facts: Facts) -> Found:
     def standard(iri: str) -> bool:
-        return _WEB.sub("", iri, count=1).startswith(_STANDARD_LICENCES) or iri in facts.register.policies
+        return bool(_LICENCE.match(iri)) or iri in facts.register.policies
 
     return _licensed(facts, "standard licence", standard)
 
 
 def machine_licence(facts: Facts) -> Found:
     def readable(iri: str) -> bool:
-        known = _WEB.sub("", iri, count=1).startswith(_MACHINE_LICENCES) or facts.register.policies.get(iri, False)
+        known = bool(_LICENCE.match(iri) and _MACHINE_LICENCE.match(iri)) or facts.register.policies.get(iri, False)
         return known or facts.says(iri, *_TERMS_OF_USE)
 
     return _licensed(facts, "licence a machine can read", readable)
@@ -480,7 +505,7 @@ def machine_licence(facts: Facts) -> Found:
 
 def provenance(facts: Facts) -> Found:
     nodes = (facts.product, *facts.outputs)
-    origin = any(facts.says(node, *_ORIGINS) for node in nodes) or bool(_prov(facts))
+    origin = any(facts.says(node, *_ORIGINS) for node in facts.own)
     return _look((
         ("who made it", any(facts.says(node, *_OWNERS) for node in nodes)),
         ("when", any(facts.says(node, *_DATES) for node in nodes)),
@@ -535,11 +560,12 @@ def declared_pages(facts: Facts) -> list[str]:
 
 
 def declared_addresses(facts: Facts) -> list[str]:
-    return sorted({*facts.values(facts.forms, *_ADDRESSES), *facts.values(facts.services, _ENDPOINT)})
+    found = (*facts.values(facts.forms, *_ADDRESSES), *facts.values(facts.services, _ENDPOINT))
+    return sorted({address for address in found if _ADDRESS.match(address)})
 
 
 def declared_protocols(facts: Facts) -> list[str]:
-    schemes = {address.partition(":")[0].lower() for address in declared_addresses(facts) if ":" in address}
+    schemes = {address.partition(":")[0].lower() for address in declared_addresses(facts)}
     return sorted(schemes) + facts.values(facts.services, DPROD + "protocol", DCT + "conformsTo")
 
 

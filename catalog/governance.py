@@ -11,25 +11,23 @@ from __future__ import annotations
 import functools
 import gc
 import os
-import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 from fairmesh.catalog import computed, rdf
 from fairmesh.catalog.computed import Index
 from fairmesh.catalog.document import own_nodes
 from fairmesh.catalog.errors import ConfigError, InputError, WorkerFailed
 from fairmesh.catalog.fair import Register, Scores, score
-from fairmesh.catalog.model import FM, LIVE_STATUSES, STATUS, Finding, Report, Severity
-from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
+from fairmesh.catalog.model import LIVE_STATUSES, STATUS, Finding, Report, Severity
+from fairmesh.catalog.rdf import Literal, NamedNode, Triple
 from fairmesh.catalog.rulefiles import (
-    RULES,
     SHIPPED,
     Level,
     Rule,
@@ -43,7 +41,7 @@ from fairmesh.catalog.rulefiles import (
     rules_of,
     schedule_of,
 )
-from fairmesh.catalog.rulelint import checked_rules, rule_of_example
+from fairmesh.catalog.rulelint import checked_rules
 from fairmesh.catalog.shacl.compiled import Compiled
 from fairmesh.catalog.shacl.results import Engine, Node, Result, Term, Unsupported
 from fairmesh.catalog.workers import Pool
@@ -81,11 +79,12 @@ class Uncompiled:
 
 
 class RuleSet:
-    """An immutable, linted rule set. `digest` is a SHA-256 over the paths and bytes of its `.ttl` files.
+    """An immutable rule set that passed the lint: here, or before where `linted` says so.
 
-    `files` maps paths such as `core/shapes.ttl` to their bytes: all that is needed to build it again. `engine` is one
-    of `ENGINES`. `unsupported` says where `compiled` was asked for and pyshacl runs. `turns` are the days, in order, on
-    which the mode of a rule or of a part of one changes.
+    `digest` is a SHA-256 over the paths and bytes of its `.ttl` files. `files` maps paths such as `core/shapes.ttl` to
+    their bytes: all that is needed to build it again. `engine` is one of `ENGINES`. `unsupported` says where `compiled`
+    was asked for and pyshacl runs. `turns` are the days, in order, on which the mode of a rule or of a part of one
+    changes.
     """
 
     def __init__(self, files: Mapping[str, bytes], engine: str = "compiled", *, linted: bool = False) -> None:
@@ -418,8 +417,10 @@ STOPPED = {
 """How a call ends that a rule may be to blame for, by the code of its `WorkerFailed`, and the reason to report."""
 _ALONE = 2.0
 """Seconds for a rule that is run alone because it may be to blame."""
-_PATIENCE = 3
+_PATIENCE = 1
 """On so many documents a rule may be stopped; from then on it is always run alone."""
+_FIRST = 8.0
+"""Seconds for one document under rules of which one may be to blame: less than whoever waits for the answer does."""
 MEMORY = 4 << 30
 """Bytes of address space for one process."""
 
@@ -428,8 +429,8 @@ class Validator:
     """Validates under one rule set in killable processes; any number of threads may call it at the same time.
 
     A rule with a pattern or a query that does not end, or brings its process down, is stopped and reported in
-    `Report.failed`; all other rules are still decided on. A rule that was stopped on three documents is run alone and
-    for at most two seconds from then on, so that others do not wait for it.
+    `Report.failed`; all other rules are still decided on. A rule that was stopped once is run alone and for at
+    most two seconds from then on, so that other documents do not wait for it.
     """
 
     def __init__(self, rules: RuleSet, size: int | None = None) -> None:
@@ -473,6 +474,8 @@ class Validator:
         gets `timeout` seconds in all, and is reported as failed on the cases that are left then.
         """
         terms = _Terms(iri_base, now, offline)
+        if len(cases) == 1:
+            return [self._one(cases[0], terms, min(timeout, TIMEOUT))]
         try:
             return self._judged(cases, terms, timeout)
         except WorkerFailed as error:
@@ -515,11 +518,12 @@ class Validator:
         return reports
 
     def _one(self, case: Case, terms: _Terms, timeout: float) -> Report:
+        risky = self.rules.composed(case.domain).risky
+        suspects = not risky <= self._apart()
         try:
-            return self._judged([case], terms, timeout)[0]
+            return self._judged([case], terms, min(timeout, _FIRST) if suspects else timeout)[0]
         except WorkerFailed as error:
-            risky = self.rules.composed(case.domain).risky
-            if error.code not in STOPPED or risky <= self._apart():
+            if error.code not in STOPPED or not suspects:
                 raise
         reports = self._call([case], replace(terms, without=risky), timeout)
         for rule in sorted(risky):
@@ -560,203 +564,3 @@ class Validator:
 def _merged(one: Report, other: Report) -> Report:
     findings = tuple(sorted({*one.findings, *other.findings}, key=_order))
     return replace(one, findings=findings, failed=tuple(sorted({*one.failed, *other.failed})))
-
-
-# -- reports as RDF ---------------------------------------------------------------------------------------------------
-
-_SEVERITIES = {Severity.VIOLATION: "Violation", Severity.WARNING: "Warning", Severity.INFO: "Info"}
-_BOOLEAN = NamedNode(_XSD + "boolean")
-
-
-def report_graph(report: Report) -> list[Triple]:
-    """The report as a W3C `sh:ValidationReport`. `sh:sourceShape` is the rule, severities are the modes'.
-
-    `sh:conforms` is SHACL's: false when there is any result, warnings, advice and waived findings included. A waived
-    finding has `fm:waivedUntil`. Each rule that failed is a `fm:failedRule` of the report, with the rule in
-    `sh:sourceShape` and the reason in `rdfs:comment`; SHACL has no word for it.
-    """
-    root = BlankNode("report")
-    triples = [
-        Triple(root, NamedNode(_TYPE), NamedNode(_SH + "ValidationReport")),
-        Triple(root, NamedNode(_SH + "conforms"), Literal(str(not report.findings).lower(), datatype=_BOOLEAN)),
-    ]
-    for number, (rule, reason) in enumerate(report.failed, 1):
-        failure = BlankNode(f"failure{number}")
-        triples += [
-            Triple(root, NamedNode(FM + "failedRule"), failure),
-            Triple(failure, NamedNode(_SH + "sourceShape"), NamedNode(rule if ":" in rule else RULES + rule)),
-            Triple(failure, NamedNode(rdf.PREFIXES["rdfs"] + "comment"), Literal(reason)),
-        ]
-    for number, finding in enumerate(report.findings, 1):
-        result = BlankNode(f"result{number}")
-        triples += [Triple(root, NamedNode(_SH + "result"), result), *_result_triples(result, finding)]
-    return triples
-
-
-def _result_triples(result: BlankNode, finding: Finding) -> Iterator[Triple]:
-    def say(name: str, value: Term) -> Triple:
-        return Triple(result, NamedNode(_SH + name), value)
-
-    yield Triple(result, NamedNode(_TYPE), NamedNode(_SH + "ValidationResult"))
-    yield say("focusNode", _term(finding.focus if finding.focus.startswith(("_:", '"')) else f"<{finding.focus}>"))
-    yield say("resultSeverity", NamedNode(_SH + _SEVERITIES[finding.severity]))
-    yield say("sourceConstraintComponent", NamedNode(finding.component))
-    yield say("sourceShape", NamedNode(finding.rule_iri))
-    for language, text in finding.messages:
-        yield say("resultMessage", Literal(text, language=language or None))
-    if finding.value is not None:
-        yield say("value", _term(finding.value))
-    if finding.waived_until is not None:
-        until = Literal(finding.waived_until.isoformat(), datatype=NamedNode(_XSD + "dateTime"))
-        yield Triple(result, NamedNode(FM + "waivedUntil"), until)
-    if finding.path is not None:
-        path, triples = _PathReader(finding.path, str(result.value)).read()
-        yield say("resultPath", path)
-        yield from triples
-
-
-def _term(text: str) -> Term:
-    """A term from N-Triples; a blank node of the document under a name that none of the report has."""
-    term: Term = rdf.load(f"<x:x> <x:x> {text} .".encode())[0].object
-    return BlankNode(f"data-{term.value}") if isinstance(term, BlankNode) else term
-
-
-class _PathReader:
-    """SPARQL path text, as in `Finding.path`, back to SHACL's path nodes (SHACL, section 2.3.1)."""
-
-    _TOKEN = re.compile(r"<[^>]*>|[\^/|*+?()]")
-    _SUFFIXES: ClassVar = {"*": "zeroOrMorePath", "+": "oneOrMorePath", "?": "zeroOrOnePath"}
-
-    def __init__(self, text: str, prefix: str) -> None:
-        self.tokens = self._TOKEN.findall(text) if "<" in text else [f"<{text}>"]
-        self.prefix = prefix
-        self.triples: list[Triple] = []
-        self.count = 0
-
-    def read(self) -> tuple[NamedNode | BlankNode, list[Triple]]:
-        return self._alternatives(), self.triples
-
-    def _blank(self) -> BlankNode:
-        self.count += 1
-        return BlankNode(f"{self.prefix}path{self.count}")
-
-    def _wrap(self, name: str, inner: NamedNode | BlankNode) -> BlankNode:
-        node = self._blank()
-        self.triples.append(Triple(node, NamedNode(_SH + name), inner))
-        return node
-
-    def _list(self, members: Sequence[NamedNode | BlankNode]) -> NamedNode | BlankNode:
-        rest: NamedNode | BlankNode = NamedNode(rdf.PREFIXES["rdf"] + "nil")
-        for member in reversed(members):
-            cell = self._blank()
-            self.triples.append(Triple(cell, NamedNode(rdf.PREFIXES["rdf"] + "first"), member))
-            self.triples.append(Triple(cell, NamedNode(rdf.PREFIXES["rdf"] + "rest"), rest))
-            rest = cell
-        return rest
-
-    def _joined(self, separator: str, part: Callable[[], NamedNode | BlankNode]) -> list[NamedNode | BlankNode]:
-        members = [part()]
-        while self.tokens[:1] == [separator]:
-            self.tokens.pop(0)
-            members.append(part())
-        return members
-
-    def _alternatives(self) -> NamedNode | BlankNode:
-        members = self._joined("|", self._sequence)
-        return members[0] if len(members) == 1 else self._wrap("alternativePath", self._list(members))
-
-    def _sequence(self) -> NamedNode | BlankNode:
-        members = self._joined("/", self._step)
-        return members[0] if len(members) == 1 else self._list(members)
-
-    def _step(self) -> NamedNode | BlankNode:
-        token = self.tokens.pop(0)
-        if token == "^":
-            return self._wrap("inversePath", self._step())
-        if token == "(":
-            node = self._alternatives()
-            self.tokens.pop(0)
-        else:
-            node = NamedNode(token[1:-1])
-        while self.tokens and self.tokens[0] in self._SUFFIXES:
-            node = self._wrap(self._SUFFIXES[self.tokens.pop(0)], node)
-        return node
-
-
-# -- examples ---------------------------------------------------------------------------------------------------------
-
-
-class Example(Protocol):
-    """What `check_examples` needs of a document; `document.ProductDocument` has it."""
-
-    @property
-    def product(self) -> str: ...
-    @property
-    def nquads(self) -> bytes: ...
-    @property
-    def own(self) -> frozenset[str]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class ExampleResult:
-    """One example file against its level's rules. `problem` is empty when it behaved as its name says."""
-
-    file: str
-    problem: str
-    report: Report | None
-
-
-def check_examples(
-    rules: RuleSet,
-    examples: Mapping[str, bytes],
-    read: Callable[[bytes], Example],
-    *,
-    iri_base: str,
-    now: datetime,
-) -> list[ExampleResult]:
-    """Run example files, bytes by their path in the rule set, under core rules and those of their own level.
-
-    What other levels add is no matter of an example: they may be kept elsewhere. `ok-*.ttl` must have no violation and
-    no warning. `bad-<rule>-*.ttl` must break that rule and, advice aside, no other. `<rule>` is the rest of a rule's id
-    in the same level. `read` turns bytes into a document (it may refuse). Which examples are missing is for the lint to
-    say.
-    """
-    results = []
-    for path, data in sorted(examples.items()):
-        level, _, name = path.partition("/examples/")
-        tails = {rule.id.rpartition("/")[2]: rule for rule in rules.rules if rule.id.rpartition("/")[0] == level}
-        rule = rule_of_example(name, tails)
-        problem, report = "neither ok-... nor bad-<rule>-... of a rule of this level", None
-        if rule is not None or name.startswith("ok-"):
-            problem, report = _try_example(data, tails[rule] if rule else None, read, rules, level, iri_base, now)
-        results.append(ExampleResult(path, problem, report))
-    return results
-
-
-def _try_example(
-    data: bytes,
-    rule: Rule | None,
-    read: Callable[[bytes], Example],
-    rules: RuleSet,
-    level: str,
-    iri_base: str,
-    now: datetime,
-) -> tuple[str, Report | None]:
-    """What is wrong with an example (empty: nothing), and its report."""
-    try:
-        example = read(data)
-    except InputError as error:
-        return f"not a product document: {error}", None
-    domain = level.partition("/")[2] if level.startswith("domains/") else ""
-    report = validate(
-        rules, example.nquads, b"", product=example.product, domain=domain, own=example.own, iri_base=iri_base, now=now
-    )
-    if report.failed:
-        return "; ".join(f"{name} could not be evaluated: {reason}" for name, reason in report.failed), report
-    found = {finding.rule for finding in report.findings}
-    held = ("core/", f"{level}/")
-    strict = {f.rule for f in report.findings if f.severity is not Severity.INFO and f.rule.startswith(held)}
-    if rule is not None and rule.id not in found:
-        return f"does not break {rule.id}", report
-    others = sorted(strict - ({rule.id} if rule else set()))
-    return (f"breaks {', '.join(others)}" if others else ""), report

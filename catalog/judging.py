@@ -105,6 +105,7 @@ class Judge:
         self._given: dict[tuple[str, int, int, str], Standing] = {}
         self._sights: list[tuple[Grants, tuple[object, ...], Sighted]] = []
         self._queue: set[int] = set()
+        self._under_way: frozenset[int] = frozenset()
         self._guard = threading.Lock()
         self._wake = threading.Event()
         self._stopped = False
@@ -125,8 +126,8 @@ class Judge:
 
     def start(self) -> None:
         """Begin to judge, in the background, what is not judged by the edition in force."""
-        head = self._catalog.journal.entry(self._catalog.journal.head()[0])
-        self._active = {} if head is None else waived_by_key(self._catalog.waivers, head.draft.at)  # not yet told of
+        told = self._catalog.journal.last(EntryKind.CONFORMANCE)  # what waivers did since is not told of yet
+        self._active = {} if told is None else waived_by_key(self._catalog.waivers, told.draft.at)
         self._thread = threading.Thread(target=self._run, name="fairmesh-judging", daemon=True)
         self._thread.start()
 
@@ -155,7 +156,7 @@ class Judge:
     def waiting(self) -> int:
         """How many products are left to the background since a write."""
         with self._guard:
-            return len(self._queue)
+            return len(self._queue | self._under_way)
 
     def progress(self, products: Iterable[Product]) -> Progress:
         """How far the judging of these products is."""
@@ -460,13 +461,16 @@ class Judge:
         with self._guard:
             queued = sorted(self._queue)[:CHUNK]
             self._queue -= set(queued)
+            self._under_way = frozenset(queued)
         if queued:
             try:
                 self._judge_again(queued, {})
             except BaseException:
                 with self._guard:
-                    self._queue |= set(queued)
+                    self._queue |= self._under_way
                 raise
+            finally:
+                self._under_way = frozenset()
             return True
         ruling, now = self._catalog.rulings.current, self._catalog.clock()
         edition = edition_of(ruling.rules, now)

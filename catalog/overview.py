@@ -10,7 +10,7 @@ import json
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MAX_POINTS = 60
 """How many moments a trend may have."""
+EXAMPLES = 5
+"""Products that are named for one rule."""
 _DOMAIN, _OWNER = DPROD + "domain", DPROD + "dataProductOwner"
 
 
@@ -39,7 +41,8 @@ class Row:
     found something in (`key` is its id).
 
     `violations` counts findings that gate and are not waived, `findings` all of them; `waived` products conform by
-    waivers alone. `fair_mean` is None where no product has a score.
+    waivers alone. `fair_mean` is None where no product has a score. `examples`, of a rule alone, are keys of products
+    that fail it, or, when none does, of those it found something in: the first `EXAMPLES` of them.
     """
 
     key: str
@@ -49,6 +52,7 @@ class Row:
     findings: int
     waived: int
     fair_mean: float | None
+    examples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +142,8 @@ def overview(view: View, catalog: Catalog, domain: str | None, at: datetime | No
     return Overview(
         moment or now, digest, len(counted.slots),
         counted.conforming, 0 if moment is not None else _pending(catalog, counted), counted.mean(),
-        _by(counted, _stated(view, _DOMAIN, counted)), _by_rule(counted), _by(counted, _stated(view, _OWNER, counted)),
-        dict(sorted(failed.items())),
+        _by(counted, _stated(view, _DOMAIN, counted)), _by_rule(counted, catalog.registry.slots),
+        _by(counted, _stated(view, _OWNER, counted)), dict(sorted(failed.items())),
     )  # fmt: skip
 
 
@@ -230,7 +234,7 @@ def _by(counted: _Counted, stated: _Stated) -> tuple[Row, ...]:
     return tuple(sorted(found, key=lambda row: row.key))
 
 
-def _by_rule(counted: _Counted) -> tuple[Row, ...]:
+def _by_rule(counted: _Counted, products: Sequence[Product]) -> tuple[Row, ...]:
     names: dict[str, int] = {}
     broken: list[tuple[int, int, int, int]] = []
     for row in np.flatnonzero(counted.columns.findings).tolist():
@@ -242,7 +246,16 @@ def _by_rule(counted: _Counted) -> tuple[Row, ...]:
     columns = counted.columns.packed(rows)
     columns.conforms[:], columns.gating[:], columns.findings[:] = gates == 0, gates, every
     alone = _Counted(counted.slots[rows], columns, (), {})
-    return _by(alone, (np.arange(len(rows)), rules, tuple(names)))
+    found = _by(alone, (np.arange(len(rows)), rules, tuple(names)))
+    keys = {row.key: _examples(alone, rules == names[row.key], products) for row in found}
+    return tuple(replace(row, examples=keys[row.key]) for row in found)
+
+
+def _examples(alone: _Counted, of_rule: NDArray[np.bool_], products: Sequence[Product]) -> tuple[str, ...]:
+    """Keys, in order, of the first products that fail a rule, or else of those it found something in."""
+    failing = of_rule & (alone.columns.gating > 0)
+    slots = alone.slots[failing if failing.any() else of_rule]
+    return tuple(heapq.nsmallest(EXAMPLES, (products[slot].key for slot in slots.tolist())))
 
 
 # -- now and then -----------------------------------------------------------------------------------------------------

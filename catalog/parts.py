@@ -47,8 +47,16 @@ class Parts:
         self.outputs = frozenset(graph.iris(product, OUTPUTS))
         self.ident: dict[str, Ident] = {}
         self.at: dict[Ident, str] = {}
-        self._schemas: dict[str, set[str]] = defaultdict(set)
+        self.schemas: dict[str, set[str]] = defaultdict(set)
         """The datasets that a schema is for."""
+        self.schemas_of: dict[str, list[str]] = defaultdict(list)
+        self.columns: dict[str, dict[tuple[str, ...], str]] = defaultdict(dict)
+        """The columns of a schema, nested ones too, by their paths."""
+        self.named: set[tuple[str, ...]] = set()
+        """The paths of all columns."""
+        self._paths: dict[str, tuple[str, ...]] = {}
+        self._kept: dict[frozenset[str], str | None] = {}
+        self._met: dict[frozenset[str], tuple[tuple[str, str], ...]] = {}
         self._listed: dict[str, set[str]] = defaultdict(set)
         """The schemas that list a column, or the one it is nested in."""
         self._with_schemas = cache(self._read_with_schemas)
@@ -77,12 +85,14 @@ class Parts:
     def _read_dataset(self, dataset: str) -> None:
         graph = self.graph
         for schema in graph.iris(dataset, DCT + "conformsTo"):
-            if schema in self._schemas:
-                self._schemas[schema].add(dataset)
-            elif (columns := graph.iris(schema, CSVW + "column")) or CSVW + "Schema" in graph.iris(schema, TYPE):
-                self._schemas[schema].add(dataset)
-                self._place(schema, ("schema", dataset), ("schema", dataset, schema))
+            if schema not in self.schemas:
+                columns = graph.iris(schema, CSVW + "column")
+                if not columns and CSVW + "Schema" not in graph.iris(schema, TYPE):
+                    continue
+                self._place(schema, ("schema", dataset, schema))
                 self._place_columns(dataset, schema, columns)
+            self.schemas[schema].add(dataset)
+            self.schemas_of[dataset].append(schema)
         for distribution in graph.iris(dataset, DCAT + "distribution"):
             services = graph.iris(distribution, DCAT + "accessService")
             named = ("distribution", dataset, distribution)
@@ -100,6 +110,8 @@ class Parts:
             if schema not in self._listed[column]:
                 self._listed[column].add(schema)
                 path = self._path(column)
+                self.columns[schema].setdefault(path, column)
+                self.named.add(path)
                 self._place(column, ("column", dataset, *path), ("column", dataset, *path, column))
                 waiting += self._nested.get(column, ())
 
@@ -108,9 +120,63 @@ class Parts:
         return self._with_schemas(frozenset(self._listed.get(column, ())))
 
     def _read_with_schemas(self, schemas: frozenset[str]) -> frozenset[str]:
-        return frozenset(dataset for schema in schemas for dataset in self._schemas[schema])
+        return frozenset(dataset for schema in schemas for dataset in self.schemas[schema])
+
+    def known(self, node: str, other: Parts) -> Ident | None:
+        """The identity of a node, of a column by preference one that the other side has, too: a column is known by
+        every dataset it belongs to, and the other side need not have all of these."""
+        me = self.ident.get(node)
+        if me is None or me in other.at or me[0] != "column":
+            return me
+        path = self._path(node)
+        if me[2:] != path or path not in other.named:  # one of several by this name, or gone
+            return me
+        for schema, dataset in self._meets(self.holders(node), other):
+            there = other.columns[schema].get(path)
+            if there is not None:
+                ident = ("column", dataset, *path)
+                self.at.setdefault(ident, node)
+                other.at.setdefault(ident, there)
+                return ident
+        return me
+
+    def _meets(self, datasets: frozenset[str], other: Parts) -> tuple[tuple[str, str], ...]:
+        """The schemas that the other side has for these datasets, each with the first dataset that has it."""
+        if datasets not in self._met:
+            found: dict[str, str] = {}
+            for dataset in sorted(datasets):
+                for schema in other.schemas_of.get(dataset, ()):
+                    found.setdefault(schema, dataset)
+            self._met[datasets] = tuple(found.items())
+        return self._met[datasets]
+
+    def outermost(self, ident: Ident, other: Parts) -> Ident:
+        """Of what the other side has not, the largest thing that it has not: a column goes with its last dataset."""
+        if ident[0] not in ("schema", "column", "distribution"):
+            return ident
+        if ("dataset", ident[1]) in other.at:
+            return ident
+        node = self.at[ident]
+        datasets = self.holders(node) if ident[0] == "column" else frozenset(self.schemas.get(node, ()))
+        kept = self._first_kept(datasets, other)
+        if kept is None:
+            return ("dataset", ident[1])
+        here = (ident[0], kept, *ident[2:])
+        self.at.setdefault(here, node)
+        return here
+
+    def _first_kept(self, datasets: frozenset[str], other: Parts) -> str | None:
+        if datasets not in self._kept:
+            kept = (dataset for dataset in datasets if ("dataset", dataset) in other.at)
+            self._kept[datasets] = min(kept, default=None)
+        return self._kept[datasets]
 
     def _path(self, column: str) -> tuple[str, ...]:
+        if column not in self._paths:
+            self._paths[column] = self._read_path(column)
+        return self._paths[column]
+
+    def _read_path(self, column: str) -> tuple[str, ...]:
         """The names of the columns it is nested in, the `MAX_PATH` nearest, outermost first, and its own."""
         path: list[str] = []
         passed: set[str] = set()
@@ -124,6 +190,7 @@ class Parts:
         return tuple(reversed(path))
 
     def _place_service(self, service: str) -> None:
+        self.served[service].update(self.graph.iris(service, DCAT + "servesDataset"))
         self._place(service, ("service", *(self._address(service) or (service,))), ("service", service))
 
     def _address(self, *nodes: str) -> tuple[str, ...]:
@@ -158,9 +225,22 @@ class Parts:
         del self.at[now]
         self.ident[node], self.at[ident] = ident, node
 
-    def label(self, node: str) -> str:
-        """A name for people; of what has no title, with the dataset it belongs to."""
+    def rename_schemas(self, names: dict[str, Ident], taken: Iterable[Ident]) -> None:
+        """Schemas go by these identities, and those not named by none that is taken."""
+        for node in self.schemas:
+            self.at.pop(self.ident[node], None)
+        reserved = frozenset(taken)
+        for node in self.schemas:
+            ident = names.get(node, self.ident[node])
+            if node not in names and ident in reserved:
+                ident = (*ident, node)
+            self.ident[node], self.at[ident] = ident, node
+
+    def label(self, node: str, known: Ident = ("",)) -> str:
+        """A name for people; of what has no title, with the dataset it belongs to, or that of the identity given."""
         ident = self.ident.get(node, ("",))
+        if known[0] == ident[0]:
+            ident = known
         if ident[0] == "column":
             return ".".join((tail(ident[1]), *self._path(node)))
         named = self.graph.texts(node, *TITLES)
@@ -175,9 +255,13 @@ class Parts:
         ranks = [CLASSIFICATIONS.index(w) if w in CLASSIFICATIONS else len(CLASSIFICATIONS) - 1 for w in words]
         return CLASSIFICATIONS[max(ranks)] if ranks else None
 
+    def versions(self) -> list[str]:
+        return sorted({text for _, text, _ in self.graph.texts(self.product, VERSION)})
+
     def version(self) -> str | None:
-        found = self.graph.texts(self.product, VERSION)
-        return found[0][1] if len(found) == 1 else None
+        """None for several, too: no one can tell which of them holds."""
+        found = self.versions()
+        return found[0] if len(found) == 1 else None
 
     def status(self) -> str:
         return next((iri.removeprefix(STATUS) for iri in self.graph.iris(self.product, DPROD_STATUS)), "")

@@ -31,7 +31,7 @@ _ALONE = 2.0
 _SEVERITIES = {_SH + "Warning": Severity.WARNING, _SH + "Info": Severity.INFO}
 """Severities that do not refuse; all others do, those that SHACL does not know among them (SHACL, section 2.1.4)."""
 _LISTED = 5
-"""Members of a list, such as that of sh:in, that a message shows."""
+"""Members of a list, such as that of sh:in, and problems, that a message shows."""
 _LONG = 200
 """Characters of a description that a message shows."""
 
@@ -72,10 +72,7 @@ class PlainShapes:
         try:
             triples, self.problems, self.unsupported, self._roots = self._pool.call(_made, timeout=TIMEOUT)
             if not self._roots:
-                raise InputError(
-                    f"nothing would be checked: no shape of {', '.join(files)} that can be used has a target",
-                    remedy="Give a shape a target, such as sh:targetClass", code="rule-set",
-                )  # fmt: skip
+                raise _nothing_checked(files, self.problems)
         except BaseException:
             self.close()
             raise
@@ -125,6 +122,20 @@ class PlainShapes:
             failed += ran[1]
             focus_nodes |= ran[2]
         return results, failed, focus_nodes
+
+
+def _nothing_checked(files: Mapping[str, bytes], problems: Sequence[Problem]) -> InputError:
+    """What to say where no shape with a target is left, and what was found wrong with the shapes."""
+    found = [
+        f"{p.file}{'' if p.line is None else f', line {p.line}'}: {p.what} ({p.remedy})" for p in problems[:_LISTED]
+    ]
+    if len(problems) > _LISTED:
+        found.append(f"and {len(problems) - _LISTED} more")
+    return InputError(
+        "; ".join((f"nothing would be checked: no shape of {', '.join(files)} that can be used has a target", *found)),
+        remedy=("Correct what is named, or give" if problems else "Give") + " a shape a target, such as sh:targetClass",
+        code="rule-set",
+    )  # fmt: skip
 
 
 def _refuse_unread(problems: Sequence[Problem]) -> None:

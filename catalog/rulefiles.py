@@ -15,7 +15,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -80,7 +80,8 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One targeted node shape. `targets` are class IRIs; `domain` is a key where scope is DOMAIN, else None.
+    """One targeted node shape. `targets` are class IRIs; `reaches` are its other targets, each (`targetNode`,
+    `targetSubjectsOf` or `targetObjectsOf`, IRI). `domain` is a key where scope is DOMAIN, else None.
 
     `messages` are (language tag or "", text) and say the remedy; `line` is where `file` starts to describe the rule.
     `owner` (`dct:creator`) is who answers for it, None only in sets older than that demand; `since` is `dct:issued`.
@@ -97,6 +98,7 @@ class Rule:
     scope: Scope
     domain: str | None
     targets: tuple[str, ...]
+    reaches: tuple[tuple[str, str], ...]
     needs_mesh: bool
     file: str
     line: int | None
@@ -112,7 +114,8 @@ class Rule:
 
 # -- reading ----------------------------------------------------------------------------------------------------------
 
-FILE = re.compile(r"(?P<level>core|org/[^/]+|domains/(?P<domain>[^/]+))/(?P<kind>vocabulary|shapes)\.ttl")
+_NAME = r"\w[\w.-]*"
+FILE = re.compile(rf"(?P<level>core|org/{_NAME}|domains/(?P<domain>{_NAME}))/(?P<kind>vocabulary|shapes)\.ttl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +197,7 @@ def _statements(name: str, data: bytes, iri_base: str) -> tuple[Triple, ...]:
     except InputError as error:
         raise refusal(name, error.message, error.remedy, line=error.line, column=error.column) from None
     names: dict[BlankNode, BlankNode] = {}
-    prefix = re.sub(r"\W", "_", name.removesuffix(".ttl"))
+    prefix = re.sub(r"[^a-zA-Z0-9]", lambda found: f"_{ord(found[0]):x}_", name.removesuffix(".ttl"))
 
     def renamed(term: Any) -> Any:
         return names.setdefault(term, BlankNode(f"{prefix}_{len(names)}")) if isinstance(term, BlankNode) else term
@@ -238,13 +241,23 @@ def _rule(level: Level, index: Index, shape: _Term, file: str, text: str) -> Rul
         owner=_text(index, shape, rdf.PREFIXES["dct"] + "creator") or None,
         scope=level.scope,
         domain=level.domain,
-        targets=tuple(sorted(str(rdf.iri_of(t)) for t in index.objects(shape, _SH + "targetClass"))),
+        targets=tuple(iri for _, iri in _targets(index, shape, TARGETS[:1])),
+        reaches=tuple(_targets(index, shape, TARGETS[1:])),
         needs_mesh=_ON in index.objects(shape, FM + "needsMesh"),
         file=file,
         line=_line_of(text, iri),
         since=date_of(index, shape, rdf.PREFIXES["dct"] + "issued"),
         schedule=schedule,
     )
+
+
+def _targets(index: Index, shape: _Term, predicates: Collection[str]) -> list[tuple[str, str]]:
+    """Which targets a shape states, in the order of the predicates, by their name without a namespace."""
+    return [
+        (predicate.removeprefix(_SH), iri)
+        for predicate in predicates
+        for iri in sorted(filter(None, map(rdf.iri_of, index.objects(shape, predicate))))
+    ]
 
 
 def schedule_of(index: Index, shape: _Term) -> Schedule | None:
@@ -304,7 +317,7 @@ def _line_of(text: str, iri: str) -> int | None:
 
 # -- folders and bundles ----------------------------------------------------------------------------------------------
 
-EXAMPLE = re.compile(r"(?P<level>core|org/[^/]+|domains/[^/]+)/examples/(?P<name>[^/]+\.ttl)")
+EXAMPLE = re.compile(rf"(?P<level>core|org/{_NAME}|domains/{_NAME})/examples/(?P<name>{_NAME}\.ttl)")
 MAX_FILES = 5_000
 MAX_BYTES = 32 << 20
 """Limits of a rule set: Turtle files, and bytes of all of them; of a bundle, unpacked, all files count."""

@@ -1,4 +1,4 @@
-"""What a rule set would change: which products would newly fail it, and which would newly pass.
+"""What a rule set would change: which products would newly fail it, be newly warned, or newly pass.
 
 Counted are the products that the author may read, as far as they are seen; under the rules in force and the proposed
 ones, at one and the same moment.
@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from fairmesh.catalog.access import Access
@@ -19,7 +20,7 @@ from fairmesh.catalog.document import DPROD
 from fairmesh.catalog.judging import CHUNK, UNDER_WAY, waived_by_key
 from fairmesh.catalog.model import Subject
 from fairmesh.catalog.registry import Product
-from fairmesh.catalog.ruling import RulesVersion
+from fairmesh.catalog.ruling import RuleChange, RulesVersion
 from fairmesh.catalog.standing import Standing
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ _DOMAIN, _OWNER = DPROD + "domain", DPROD + "dataProductOwner"
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One product that would newly fail, or newly pass: by which rules. `owner` is an IRI, "" when none is seen."""
+    """One product that would newly fail, be newly warned or newly pass: by which rules. `owner` is an IRI, "" when none
+    is seen."""
 
     iri: str
     key: str
@@ -42,25 +44,35 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many products of one rule, domain or owner would newly fail, and newly pass, with examples of keys."""
+    """How many products of one rule, domain or owner would newly fail, be newly warned and newly pass; and, in all,
+    `products`, with examples of keys: failing ones first, then warned ones."""
 
     key: str
     failing: int
+    warned: int
     passing: int
+    products: int
     examples: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RuleImpact:
     """What a rule set would change. `products` were judged; `failed` counts, by rule, the products on which it could
-    not be evaluated. Effects are by key; counts by what they count."""
+    not be evaluated. Effects are by key; counts by what they count.
+
+    `changes` are the rules that it adds, removes or states otherwise: a product may newly pass because its rule is
+    gone. Newly warned are products in which a rule that found nothing would find something, and not refuse it: advice
+    is counted like warnings.
+    """
 
     digest: str
     at: datetime
     products: int
     failing_before: int
     failing_after: int
+    changes: tuple[RuleChange, ...]
     newly_failing: tuple[Effect, ...]
+    newly_warned: tuple[Effect, ...]
     newly_passing: tuple[Effect, ...]
     by_rule: tuple[Count, ...]
     by_domain: tuple[Count, ...]
@@ -108,7 +120,7 @@ def rule_impact(
                     effects.add(product, before_it, after_it)
                 done += size
                 progress(done, len(slots))
-    return effects.impact(proposal.rules.digest, moment)
+    return effects.impact(proposal.rules.digest, moment, proposal.changes)
 
 
 _Judged = tuple[Product, Standing, Standing]
@@ -147,6 +159,7 @@ class _Effects:
         self._waived = waived
         self._products = self._before = self._after = 0
         self._failing: list[Effect] = []
+        self._warned: list[Effect] = []
         self._passing: list[Effect] = []
         self._failed: dict[str, int] = defaultdict(int)
 
@@ -160,28 +173,37 @@ class _Effects:
         self._after += bool(does)
         for rule in new.failed:
             self._failed[rule] += 1
-        for found, rules in ((self._failing, does - did), (self._passing, did - does)):
+        found_before = {rule for rule, *_ in old.broken}
+        warned = {rule for rule, gating, _ in new.broken if not gating and rule not in found_before}
+        for found, rules in ((self._failing, does - did), (self._warned, warned), (self._passing, did - does)):
             if rules:
                 domain, owner = (self._places[role].get(product.slot, "") for role in (_DOMAIN, _OWNER))
                 found.append(Effect(product.iri, product.key, domain, owner, tuple(sorted(rules))))
 
-    def impact(self, digest: str, at: datetime) -> RuleImpact:
-        failing, passing = (tuple(sorted(found, key=lambda e: e.key)) for found in (self._failing, self._passing))
+    def impact(self, digest: str, at: datetime, changes: tuple[RuleChange, ...]) -> RuleImpact:
+        failing, warned, passing = every = [
+            tuple(sorted(found, key=lambda e: e.key)) for found in (self._failing, self._warned, self._passing)
+        ]
         return RuleImpact(
-            digest, at, self._products, self._before, self._after, failing, passing,
-            _counts(failing, passing, lambda e: e.rules), _counts(failing, passing, lambda e: (e.domain,)),
-            _counts(failing, passing, lambda e: (e.owner,)), dict(sorted(self._failed.items())),
+            digest, at, self._products, self._before, self._after, changes, failing, warned, passing,
+            _counts(every, lambda e: e.rules), _counts(every, lambda e: (e.domain,)),
+            _counts(every, lambda e: (e.owner,)), dict(sorted(self._failed.items())),
         )  # fmt: skip
 
 
 def _counts(
-    failing: Sequence[Effect], passing: Sequence[Effect], keys: Callable[[Effect], Iterable[str]]
-) -> tuple[Count, ...]:
-    found: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
-    for place, effects in enumerate((failing, passing)):
+    every: Sequence[Sequence[Effect]], keys: Callable[[Effect], Iterable[str]]
+) -> tuple[Count, ...]:  # fmt: skip
+    """Of what newly fails, is newly warned and newly passes, in this order."""
+    found: dict[str, tuple[list[str], list[str], list[str]]] = defaultdict(lambda: ([], [], []))
+    for place, effects in enumerate(every):
         for effect in effects:
             for key in keys(effect):
                 found[key][place].append(effect.key)
-    return tuple(
-        Count(key, len(bad), len(good), tuple([*bad, *good][:_EXAMPLES])) for key, (bad, good) in sorted(found.items())
-    )
+    counts = []
+    for key, (failing, warned, passing) in sorted(found.items()):
+        products = list(dict.fromkeys(chain(failing, warned, passing)))
+        counts.append(
+            Count(key, len(failing), len(warned), len(passing), len(products), tuple(products[:_EXAMPLES]))
+        )  # fmt: skip
+    return tuple(counts)

@@ -48,7 +48,7 @@ class Problem:
     """One finding about a file of rules. `line` and `column` count from 1 and are None where unknown.
 
     `rule` is the check that found it (`dangling`, `pattern`, `owner`, ...), None when no check of the lint did. An
-    `error` refuses the rule set; anything else is advice. `iri` is the shape or rule it is about, if that has one.
+    `error` refuses the rule set; anything else is a warning. `iri` is the shape or rule it is about, if that has one.
     """
 
     file: str
@@ -466,6 +466,7 @@ class _LevelLint:
         elif len(set(self._own.objects(rule, _DCT + "creator"))) > 1:
             yield Fault("owner", rule, self._at(rule, _DCT + "creator"), "more than one owner", "Leave one dct:creator")
         yield from self._since(rule)
+        yield from self._words(rule)
         yield from self._targets(rule)
         if not self._own.objects(rule, SH + "message"):
             yield Fault("message", rule, None, "no sh:message on the rule", "Say what to do to meet it")
@@ -479,6 +480,11 @@ class _LevelLint:
                 "dct:issued is no date" if issued else "no date since when it holds",
                 'Add the day, such as dct:issued "2026-11-21"^^xsd:date', error=bool(issued),
             )  # fmt: skip
+
+    def _words(self, rule: Term) -> Iterator[Fault]:
+        for kind, names, what, remedy in _SAID:
+            if not any(self._own.objects(rule, name) for name in names):
+                yield Fault(kind, rule, None, what, remedy, error=False)
 
     def _targets(self, rule: Term) -> Iterator[Fault]:
         for name in ("targetClass", "targetSubjectsOf", "targetObjectsOf"):
@@ -571,6 +577,18 @@ class _LevelLint:
                     "Give it sh:targetClass and fm:mode, or remove it",
                 )  # fmt: skip
 
+
+_SAID = (
+    (
+        "label", (_RDFS + "label", SH + "name"), "no name",
+        'Call it what lists are to show: rdfs:label "Freshness"@en',
+    ),
+    (
+        "reason", (_RDFS + "comment", SH + "description"), "no reason",
+        'Say why it is asked: rdfs:comment "Depots have to know when the next data comes."@en',
+    ),
+)  # fmt: skip
+"""What people read of a rule beside its remedy: the check, where it may stand, what is wrong without it, the remedy."""
 
 _INSTRUCTIONS = re.compile(
     r"(?:add|agree|allow|answer|ask|assign|avoid|call|change|check|choose|classify|close|complete|convert|copy|correct"

@@ -21,14 +21,23 @@ from typing import Any
 
 from fairmesh.catalog.access import Access
 from fairmesh.catalog.config import Settings
-from fairmesh.catalog.document import read
-from fairmesh.catalog.errors import ConfigError, Conflict, Forbidden, InputError, TooLarge, WorkerFailed
+from fairmesh.catalog.document import SKOS, read
+from fairmesh.catalog.errors import (
+    ConfigError,
+    Conflict,
+    Forbidden,
+    InputError,
+    InvalidDocument,
+    TooLarge,
+    WorkerFailed,
+)
+from fairmesh.catalog.examples import check_examples
 from fairmesh.catalog.fair import Register
-from fairmesh.catalog.governance import RuleSet, Validator, check_examples
+from fairmesh.catalog.governance import RuleSet, Validator
 from fairmesh.catalog.journal import Journal
-from fairmesh.catalog.model import FM, Action, Decision, Draft, Entry, EntryKind, ShapeInfo, ShapeScope, Subject
-from fairmesh.catalog.rdf import TURTLE, Triple, canonical, serialize
-from fairmesh.catalog.rulefiles import FILE, RULES
+from fairmesh.catalog.model import FM, Action, Draft, Entry, EntryKind, ShapeInfo, ShapeScope, Subject
+from fairmesh.catalog.rdf import TURTLE, Triple, canonical, compact, serialize, skolemize
+from fairmesh.catalog.rulefiles import EXAMPLE, FILE, RULES, Schedule
 from fairmesh.catalog.rulelint import Problem, lint
 from fairmesh.catalog.workers import Pool
 
@@ -43,7 +52,6 @@ TRIAL_MEMORY = 4 * 2**30
 
 _MAX_PATH = 200
 _SHOWN = 10
-_EXAMPLE = re.compile(r"(?:core|org/[^/]+|domains/[^/]+)/examples/[^/]+\.ttl")
 _LEVEL = re.compile(r"(?P<level>core|org/[^/]+|domains/[^/]+)/[^/]+")
 _KEY = re.compile(r"\w[\w-]{0,99}")
 
@@ -118,6 +126,50 @@ def shape_info(rules: RuleSet, iri: str, now: datetime) -> ShapeInfo | None:
         rule.domain, rules.digest, today.value, coming.value if coming else None,
         schedule.next_from if coming else None, rule.owner, rule.since,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RuleChange:
+    """One rule that another set adds, removes or states otherwise.
+
+    `before` and `after` say what it does, such as `warn, gate from 2027-01-01`; None where the set does not have it.
+    They are equal when something else about the rule changes.
+    """
+
+    rule: str
+    before: str | None
+    after: str | None
+
+    @property
+    def removes(self) -> bool:
+        return self.after is None
+
+
+def rule_changes(old: RuleSet, new: RuleSet) -> tuple[RuleChange, ...]:
+    """How the rules of a set differ from those of the one it would replace, by id."""
+    sets = [{rule.iri: rule for rule in each.rules} for each in (old, new)]
+    changes = []
+    for iri in sorted(sets[0].keys() | sets[1].keys()):
+        before, after = (found.get(iri) for found in sets)
+        if before and after and before.schedule == after.schedule and _stated(old, iri) == _stated(new, iri):
+            continue
+        does = [_does(rule.schedule) if rule else None for rule in (before, after)]
+        changes.append(RuleChange(iri.removeprefix(RULES), *does))
+    return tuple(changes)
+
+
+def _stated(rules: RuleSet, iri: str) -> bytes:
+    """What a rule says, however its blank nodes are called."""
+    triples = rules.triples(iri)
+    try:
+        return canonical(skolemize(triples, iri))
+    except InvalidDocument:
+        return canonical(triples)
+
+
+def _does(schedule: Schedule) -> str:
+    coming = f", {schedule.next_mode} from {schedule.next_from}" if schedule.next_mode else ""
+    return f"{schedule.mode}{coming}"
 
 
 # -- in force ---------------------------------------------------------------------------------------------------------
@@ -252,24 +304,28 @@ def draft_of(version: RulesVersion, ruleset: str, policy: str) -> Draft:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A rule set that passed every check but its impact. `same` when it is what is in force, to the letter."""
+    """A rule set that passed every check but its impact. `same` when it is what is in force, to the letter; `changes`
+    are the rules in which it differs from that."""
 
     files: Mapping[str, bytes]
     rules: RuleSet
     problems: tuple[Problem, ...]
     same: bool
+    changes: tuple[RuleChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RulesPublished:
     """What became of a set: `change` is published, unchanged or, of a dry run, publishable.
 
-    `digest` is the revision that is, or would be, in force; `problems` are the warnings of its lint.
+    `digest` is the revision that is, or would be, in force; `problems` are the warnings of its lint; `changes` are the
+    rules that it adds, removes or states otherwise.
     """
 
     change: str
     digest: str
     problems: tuple[Problem, ...]
+    changes: tuple[RuleChange, ...] = ()
 
 
 class RefusedRules(InputError):
@@ -286,6 +342,22 @@ class RefusedRules(InputError):
             line=errors[0].line, remedy=errors[0].remedy,
         )  # fmt: skip
         self.problems = tuple(problems)
+
+
+class RemovesRules(InputError):
+    """A rule set without rules that are in force, which was not said to be meant; `changes` are all of its changes."""
+
+    code = "removes-rules"
+
+    def __init__(self, changes: Sequence[RuleChange]) -> None:
+        gone = [change.rule for change in changes if change.removes]
+        more = f" and {len(gone) - _SHOWN} more" if len(gone) > _SHOWN else ""
+        super().__init__(
+            f"the set would remove {len(gone)} rule{'s' if len(gone) > 1 else ''} in force:"
+            f" {', '.join(gone[:_SHOWN])}{more}",
+            remedy="Send their files, too, or only those of one domain; publish with allowRemoving if it is meant",
+        )
+        self.changes = tuple(changes)
 
 
 class RulePublishing:
@@ -309,7 +381,7 @@ class RulePublishing:
 
     def publish(
         self, subject: Subject, files: Mapping[str, bytes], access: Access, *, channel: str,
-        domain: str | None = None, dry_run: bool = False,
+        domain: str | None = None, dry_run: bool = False, allow_removing: bool = False,
     ) -> RulesPublished:  # fmt: skip
         """Put a rule set in force: `files` by path, shapes and vocabularies with their examples.
 
@@ -317,41 +389,55 @@ class RulePublishing:
         lie there. A dry run is the same, short of the journal. Products that no longer conform stay registered.
 
         Raises `Forbidden` before it looks at anything; `RefusedRules`, `InputError` or `TooLarge` for a set that cannot
-        be used; `Conflict` while another set is being published; `PolicyUnavailable`. Whatever is raised, the set in
-        force stays in force, except by `StorageUnavailable` saying that it is stored.
+        be used; `RemovesRules` for one that lacks a rule in force, unless `allow_removing` is given; `Conflict` while
+        another set is being published; `PolicyUnavailable`. Whatever is raised, the set in force stays in force, except
+        by `StorageUnavailable` saying that it is stored.
         """
-        self.authorize(access, subject, domain, channel)  # who may not is not told that it is busy
+        self._authorize(access, subject, domain, channel, "publishing rules")  # who may not is not told that it is busy
         with self._alone():
-            proposal = self.propose(subject, files, access, channel=channel, domain=domain)
-            digest = proposal.rules.digest
+            proposal = self._proposal(subject, files, domain, examples=True)
+            digest, changes = proposal.rules.digest, proposal.changes
             if proposal.same:
                 return RulesPublished("unchanged", digest, proposal.problems)
+            if not allow_removing and any(change.removes for change in changes):
+                raise RemovesRules(changes)
             if dry_run:
-                return RulesPublished("publishable", digest, proposal.problems)
+                return RulesPublished("publishable", digest, proposal.problems, changes)
             version = RulesVersion(digest, self._clock(), subject.id, "published", domain, proposal.files)
             ruling = self._rulings.ruling(version, proposal.rules)
             ruling.validator.start()  # whoever is judged first by the new rules does not wait for a process
             draft = draft_of(version, self._rulings.current.digest, access.policy_digest)
             self._commit(draft, lambda entry: self._rulings.take(entry, ruling))
         self._published()
-        return RulesPublished("published", digest, proposal.problems)
+        return RulesPublished("published", digest, proposal.problems, changes)
 
     def propose(
         self, subject: Subject, files: Mapping[str, bytes], access: Access, *, channel: str, domain: str | None = None,
         examples: bool = True,
     ) -> Proposal:  # fmt: skip
-        """The whole set as it would be in force, linted and with its `examples` tried. Raises as `publish`."""
-        self.authorize(access, subject, domain, channel)
-        current = self._rulings.current.version
+        """The whole set as it would be in force, linted and with its `examples` tried. Removing rules is as good as
+        anything else; else raises as `publish`."""
+        self._authorize(access, subject, domain, channel, "asking what other rules would change")
+        return self._proposal(subject, files, domain, examples=examples)
+
+    def _proposal(
+        self, subject: Subject, files: Mapping[str, bytes], domain: str | None, *, examples: bool
+    ) -> Proposal:  # fmt: skip
+        ruling = self._rulings.current
+        current = ruling.version
         proposed = _proposed(files, domain, current.files)
         if proposed == dict(current.files):
-            return Proposal(proposed, self._rulings.current.rules, (), True)
+            return Proposal(proposed, ruling.rules, (), True)
         problems = self._problems(proposed, files if examples else None)
         problems = [p for p in problems if domain is None or p.file.startswith(_of(domain))]
         if any(problem.error for problem in problems):
             raise RefusedRules(problems)
         version = RulesVersion("", self._clock(), subject.id, "published", domain, proposed)
-        return Proposal(proposed, self._rulings.rule_set(version), tuple(problems), False)
+        rules = self._rulings.rule_set(version)
+        foreign = [] if domain is None else list(_foreign_words(rules, domain, self._iri_base))
+        if foreign:
+            raise RefusedRules([*problems, *foreign])
+        return Proposal(proposed, rules, tuple(problems), False, rule_changes(ruling.rules, rules))
 
     def _problems(self, proposed: Mapping[str, bytes], sent: Mapping[str, bytes] | None) -> list[Problem]:
         """What is wrong with a set, and with how the examples among the files `sent` do. Told by a process that may
@@ -385,14 +471,15 @@ class RulePublishing:
             )
         return {**self._rulings.current.version.files, f"{levels.pop()}/shapes.ttl": serialize(triples, TURTLE)}
 
-    def authorize(self, access: Access, subject: Subject, domain: str | None, channel: str) -> Decision:
-        """Raise `Forbidden` for who may not publish this."""
+    def _authorize(self, access: Access, subject: Subject, domain: str | None, channel: str, what: str) -> None:
+        """Raise `Forbidden`, saying `what` is denied, for who may not publish this."""
         decision = access.on_files(
             subject, Action.GOVERN, "ruleset", domain or "", channel=channel, now=self._clock()
         )  # fmt: skip
         if not decision.allowed:
-            raise Forbidden("publishing rules needs the govern action on them", decision)
-        return decision
+            of = f"those of the domain {domain[:100]}" if domain else "the whole rule set"
+            remedy = f"Ask the mesh's stewards{'' if domain else ', or name the domain whose rules alone you keep'}"
+            raise Forbidden(f"{what} needs the govern action on {of}", decision, remedy=remedy)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -421,12 +508,32 @@ def _tried(
     return problems + [Problem(r.file, None, None, None, r.problem, remedy, True) for r in results if r.problem]
 
 
+def _foreign_words(rules: RuleSet, domain: str, iri_base: str) -> Iterator[Problem]:
+    """What a domain's vocabulary says that is not the domain's to say: labels and hierarchy hold for the whole mesh."""
+    levels = rules.levels(domain)
+    described = {t.subject for level in levels if level.domain is None for t in level.vocabulary}
+    home = f"{iri_base}domain/{domain}"
+    for level in levels:
+        for triple in level.vocabulary if level.domain == domain else ():
+            iri, value = triple.subject.value, getattr(triple.object, "value", "")
+            mesh = iri.startswith(iri_base) and iri != home and not iri.startswith((home + "/", iri_base + "term/"))
+            below = triple.predicate.value == SKOS + "narrower" and value.startswith(iri_base + "domain/")
+            if mesh or triple.subject in described or (below and not value.startswith(home + "/")):
+                yield Problem(
+                    f"{level.name}/vocabulary.ttl", None, None, None,
+                    f"says {compact(triple.predicate.value) or triple.predicate.value} of <{iri}>, which is not the"
+                    f" domain's to describe",
+                    f"Describe terms of the domain's own, below <{home}/>, <{iri_base}term/> or a namespace of yours",
+                    True,
+                )  # fmt: skip
+
+
 def _of(domain: str) -> str:
     return f"domains/{domain}/"
 
 
 def _examples(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    return {path: body for path, body in files.items() if _EXAMPLE.fullmatch(path)}
+    return {path: body for path, body in files.items() if EXAMPLE.fullmatch(path)}
 
 
 def _proposed(files: Mapping[str, bytes], domain: str | None, current: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -451,7 +558,7 @@ def _check_files(files: Mapping[str, bytes]) -> None:
         raise TooLarge(f"{len(files)} files of rules", remedy=f"A set has at most {MAX_FILES:,}")
     total = 0
     for path, body in files.items():
-        if len(path) > _MAX_PATH or not (FILE.fullmatch(path) or _EXAMPLE.fullmatch(path)):
+        if len(path) > _MAX_PATH or not (FILE.fullmatch(path) or EXAMPLE.fullmatch(path)):
             raise InputError(
                 f"{path[:_MAX_PATH]!r} is not a file of a rule set",
                 remedy="Send shapes.ttl, vocabulary.ttl and examples/*.ttl of core/, org/<org>/ and domains/<domain>/",

@@ -137,6 +137,9 @@ class Standings:
         self.edition = ""
         self.upto = ""
         """All products whose home is not after `upto` stand as `edition` has it, when it is under way or done."""
+        self._fresh: set[int] = set()
+        """Slots whose verdict was given since the rule set in force came into force: one that returns says nothing of
+        what happened meanwhile."""
         self._tangled: set[int] = set()
         self._referring: dict[str, set[int]] = {}
         self._references: dict[int, frozenset[str]] = {}
@@ -149,6 +152,7 @@ class Standings:
     def put(self, product: Product, standing: Standing) -> None:
         """Note how a product stands."""
         self.by_slot[product.slot] = standing
+        self._fresh.add(product.slot)
         self._room(product.slot).put(product.slot, standing)
         (self._tangled.add if standing.tangled else self._tangled.discard)(product.slot)
         self.revision += 1
@@ -164,11 +168,17 @@ class Standings:
         self._room(len(slots))
         return self._columns.of(np.flatnonzero(slots), len(slots))
 
+    def unsettle(self) -> None:
+        """Another rule set came into force: everything is to be judged by it."""
+        self._fresh.clear()
+        self.edition = self.upto = ""
+        self.revision += 1
+
     def settled(self, product: Product, edition: str) -> bool:
         """Whether the product was judged by this edition."""
         known = self.by_slot.get(product.slot)
         by_pass = self.edition == edition and product.home <= self.upto
-        return known is not None and (known.edition == edition or by_pass)
+        return known is not None and ((known.edition == edition and product.slot in self._fresh) or by_pass)
 
     def refer(self, product: Product) -> None:
         """Note what a product refers to, before it is judged."""
@@ -187,6 +197,7 @@ class Standings:
         self.by_slot.pop(product.slot, None)
         self._room(product.slot).forget(product.slot)
         self.judged.pop(product.slot, None)
+        self._fresh.discard(product.slot)
         self._tangled.discard(product.slot)
         self.revision += 1
 

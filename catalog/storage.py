@@ -65,7 +65,8 @@ class Storage:
                 remedy="Make room and write access for the data directory, then start again",
             ) from error
         verdicts = self.journal.entries(kinds=[EntryKind.CONFORMANCE])
-        for entry in heapq.merge(self.journal.heads(), verdicts, key=lambda entry: entry.seq):
+        rules = self.journal.headlines([EntryKind.RULES])
+        for entry in heapq.merge(self.journal.heads(), verdicts, rules, key=lambda entry: entry.seq):
             self._restore(entry)
         self.applied = head
 
@@ -168,6 +169,8 @@ class Storage:
             self.standings.forget(product)
         elif draft.kind is EntryKind.CONFORMANCE:
             self._stand(draft)
+        elif draft.kind is EntryKind.RULES:
+            self.standings.unsettle()
         elif projection is not None:
             product = self.registry.put(draft.product, projection, revision=draft.revision, at=draft.at, by=draft.actor)
             product.created_at = datetime.fromisoformat(draft.detail["created"])

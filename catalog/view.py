@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fairmesh.catalog import governance, history, rdf, reading, walks
+from fairmesh.catalog import history, rdf, reading, walks
 from fairmesh.catalog.document import (
     COLUMN,
     CONCEPT,
@@ -188,14 +188,14 @@ class View:
         """The node, when a visible statement mentions it or the mesh's rules do."""
         if not self.exists(iri):
             return None
-        return Resource(iri, self._kind(iri))
+        return Resource(iri, self.kind(iri))
 
     def exists(self, iri: str) -> bool:
         if not reading.is_iri(iri) or not self._node_visible(iri):
             return False
         return next(self._match(iri), None) is not None or next(self._match(None, None, iri), None) is not None
 
-    def _kind(self, iri: str) -> Kind:
+    def kind(self, iri: str) -> Kind:
         types = set(self.types(iri))
         if DATA_PRODUCT in types and self._product_at(iri) is not None:
             return Kind.PRODUCT
@@ -659,9 +659,6 @@ class View:
         value = finding.value[1:-1] if finding.value is not None and finding.value.startswith("<") else None
         need = self._registry.statement_need(product, finding.focus, finding.path or "", value)
         return self._granted(product, need) and all(map(self._node_visible, filter(None, (finding.focus, value))))
-
-    def report_rdf(self, report: Report, media_type: str) -> bytes:
-        return rdf.serialize(governance.report_graph(report), media_type)
 
     def background(self, references: Iterable[str]) -> list[Triple]:
         """What a submission may learn of the nodes it refers to, where visible: types, and names of shared nodes."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from typing import Any
 
 from fairmesh.catalog.access import Access
@@ -20,7 +21,7 @@ from fairmesh.catalog.errors import Conflict, Forbidden, InputError, NotFound
 from fairmesh.catalog.governance import RuleSet
 from fairmesh.catalog.journal import Journal
 from fairmesh.catalog.model import ANONYMOUS, Action, Draft, Entry, EntryKind, Finding, Report, Severity, Subject
-from fairmesh.catalog.rulefiles import RULES, Rule
+from fairmesh.catalog.rulefiles import RULES
 
 MIN_REASON, MAX_REASON = 10, 500
 """Characters of a reason."""
@@ -30,6 +31,8 @@ NEVER_WAIVED = frozenset({"core/01", "core/02"})
 """Key and domain: the journal, the product's IRI and every access decision go by them. Without them a product is stored
 under a name, or judged as one of a domain, that it does not state."""
 _MAX_NAME = 200
+_NAMED = 3
+"""Rules that a remedy names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +226,7 @@ class Waivers:
         if rule is None or rule.domain not in (None, domain):
             raise InputError(
                 f"{id[:_MAX_NAME]!r} is no rule that is in force for the domain {domain}",
-                remedy=f"Name one like {_example(rules.rules)}",
+                remedy=_instead(id, [rule.id for rule in rules.rules if rule.domain in (None, domain)]),
             )
         if id in NEVER_WAIVED:
             raise InputError(
@@ -279,8 +282,15 @@ def _granted(draft: Draft, detail: Mapping[str, Any], iri_base: str) -> Waiver:
     )  # fmt: skip
 
 
-def _example(rules: Iterable[Rule]) -> str:
-    return next((rule.id for rule in rules if rule.id not in NEVER_WAIVED), "core/03")
+def _instead(id: str, rules: Sequence[str]) -> str:
+    """What to name in place of something that is no rule: the rules that read most like it, else those of the level it
+    is looked for on, else any."""
+    waived = sorted(rule for rule in rules if rule not in NEVER_WAIVED)
+    level = id.rpartition("/")[0] + "/"
+    near = get_close_matches(id[:_MAX_NAME], waived, _NAMED) or [rule for rule in waived if rule.startswith(level)]
+    near = near or waived
+    named = f"Name one like {' or '.join(near[:_NAMED])}; " if near else ""
+    return f"{named}`fairmesh rules show` lists them"
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------

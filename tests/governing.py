@@ -1,4 +1,4 @@
-"""Rule sets for tests: rules of an organisation or domain with examples that fit, and a mesh whose clock a test moves."""
+"""Rule sets for tests, with examples that fit, and a mesh whose clock a test moves."""
 
 from __future__ import annotations
 
@@ -126,11 +126,12 @@ class Governed:
 
     def publish(
         self, files: Mapping[str, bytes], subject: Subject = STEWARD, *, domain: str | None = None,
-        dry_run: bool = False,
+        dry_run: bool = False, allow_removing: bool = True,
     ) -> RulesPublished:  # fmt: skip
         return self.catalog.rule_publishing.publish(
-            subject, files, self.catalog.access, channel="http", domain=domain, dry_run=dry_run
-        )
+            subject, files, self.catalog.access, channel="http", domain=domain, dry_run=dry_run,
+            allow_removing=allow_removing,
+        )  # fmt: skip
 
     def settle(self) -> None:
         """Wait until every product is judged by the rules and the day in force."""

@@ -81,6 +81,9 @@ class History:
         wanted = set(revisions)
         return {e.draft.product: e.draft.document for e in self.all if (e.draft.product, e.draft.revision) in wanted}
 
+    def entry(self, seq: int) -> Entry | None:
+        return next((e for e in self.all if e.seq == seq), None)
+
     def product_head(self, product: str) -> Entry | None:
         return next(iter(self.product_history(product)), None)
 

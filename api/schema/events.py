@@ -48,6 +48,14 @@ class Change:
     def conforms(self) -> bool | None:
         return self.of.conforms
 
+    @field(description="Digest of the rule set in force since; null unless the rules changed.")
+    def shapes_version(self) -> str | None:
+        return self.of.ruleset
+
+    @field(description="Key of the domain whose rules alone were replaced; null for a whole set and other changes.")
+    def rules_domain(self) -> str | None:
+        return self.of.rules_of
+
 
 @strawberry.type
 class ChangeEdge:

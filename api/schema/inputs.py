@@ -105,7 +105,10 @@ def _read_time(value: object) -> datetime:
         raise ValueError(expected) from None
     if time.tzinfo is None or "T" not in value:
         raise ValueError(expected)
-    return time
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time lies in the years 1 to 9999, in UTC") from None
 
 
 def _write_time(value: datetime) -> str:

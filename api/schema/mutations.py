@@ -64,9 +64,10 @@ class RetirePayload:
     client_mutation_id: str | None
 
 
-def _attempt(work: Callable[[], model.Outcome]) -> model.Outcome:
+def _attempt(operation: Operation, work: Callable[[], model.Outcome]) -> model.Outcome:
     try:
-        return work()
+        with operation.untimed():  # a rule that has to be stopped takes its time
+            return work()
     except errors.FairmeshError as error:
         decision = error.decision if isinstance(error, errors.Forbidden) else None
         return model.Outcome(None, None, None, None, None, decision, (), error)
@@ -91,6 +92,7 @@ class Mutation(PolicyMutations, RuleMutations, WaiverMutations):
         operation = info.context
         catalog = operation.change()
         outcome = _attempt(
+            operation,
             lambda: catalog.validate(
                 operation.subject,
                 input.metadata.read(),
@@ -98,7 +100,7 @@ class Mutation(PolicyMutations, RuleMutations, WaiverMutations):
                 shapes=input.shapes.read() if input.shapes else None,
                 mesh=input.against is not ValidateAgainst.SHAPES_ONLY,
                 access=operation.access,
-            )
+            ),
         )
         operation.decided(outcome.decision)
         operation.judged(outcome.report)
@@ -123,9 +125,10 @@ class Mutation(PolicyMutations, RuleMutations, WaiverMutations):
         revision = input.if_revision if isinstance(input.if_revision, int) else None
         named = read_ids(operation, input.waivers or [])
         submission = replace(input.metadata.read(revision), waivers=tuple(named))
-        outcome = operation.change().register(
-            operation.subject, [submission], channel=CHANNEL, access=operation.access
-        )[0]
+        with operation.untimed():
+            outcome = operation.change().register(
+                operation.subject, [submission], channel=CHANNEL, access=operation.access
+            )[0]
         operation.decided(outcome.decision)
         operation.judged(outcome.report)
         failure = None if outcome.error is None else _refusal(operation, outcome.error, outcome.product, named)

@@ -15,8 +15,9 @@ from strawberry import UNSET
 from fairmesh.api.schema.inputs import IRI, LineageInput, RdfFormat, field, frozen
 from fairmesh.api.schema.operation import Info
 from fairmesh.api.schema.resources import Counted, Langs, Node, Resource, Term, resource
-from fairmesh.catalog import errors, model
+from fairmesh.catalog import errors, model, rdf
 from fairmesh.catalog.model import Severity, ShapeScope
+from fairmesh.catalog.reports import report_graph
 from fairmesh.catalog.rulefiles import RULES
 
 # -- lineage ----------------------------------------------------------------------------------------------------------
@@ -360,7 +361,7 @@ class ValidationReport:
 
     @strawberry.field
     def rdf(self, info: Info, format: RdfFormat | None = RdfFormat.TURTLE) -> str:
-        return info.context.view.report_rdf(self.of, (format or RdfFormat.TURTLE).value).decode()
+        return rdf.serialize(report_graph(self.of), (format or RdfFormat.TURTLE).value).decode()
 
 
 def _slice(found: Sequence[model.Finding], size: int, after: str | None) -> model.Page[model.Finding]:

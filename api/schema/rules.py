@@ -18,12 +18,14 @@ from fairmesh.api.schema.types import ProductConnection
 from fairmesh.api.schema.waivers import Waiver, visible
 from fairmesh.catalog import errors
 from fairmesh.catalog.document import tail
+from fairmesh.catalog.model import Kind
 from fairmesh.catalog.overview import Overview, Point, Row, overview, trend
 from fairmesh.catalog.paging import Cursors
 from fairmesh.catalog.rulefiles import RULES
 from fairmesh.catalog.ruleimpact import Count, RuleImpact, rule_impact
 from fairmesh.catalog.rulelint import Problem
-from fairmesh.catalog.ruling import RefusedRules, RulesVersion
+from fairmesh.catalog.ruling import RefusedRules, RemovesRules, RulesVersion
+from fairmesh.catalog.ruling import RuleChange as Changed
 from fairmesh.catalog.waivers import domain_of
 
 # -- in force ---------------------------------------------------------------------------------------------------------
@@ -106,6 +108,10 @@ class GovernanceRow:
     @field(description="Products that conform by waivers alone.")
     def waived(self) -> int:
         return self.of.waived
+
+    @field(description="Of a rule: at most five keys of products that fail it, or else that it found something in.")
+    def examples(self) -> list[str]:
+        return list(self.of.examples)
 
     @strawberry.field
     def fair_mean(self) -> float | None:
@@ -216,17 +222,42 @@ class GovernanceReport:
 # -- impact -----------------------------------------------------------------------------------------------------------
 
 
-@strawberry.type(description="How many products of one rule, domain or owner would newly fail, and newly pass.")
+@strawberry.type(description="A rule that another set adds, removes or states otherwise.")
+class RuleChange:
+    rule: str
+    before: str | None = strawberry.field(description="What it does, with its dates; null when it is added.")
+    after: str | None = strawberry.field(
+        description="What it would do; null when it is removed, and as before when something else about it changes."
+    )
+
+    @classmethod
+    def all(cls, changes: Sequence[Changed]) -> list[RuleChange]:
+        return [cls(rule=c.rule, before=c.before, after=c.after) for c in changes]
+
+
+@strawberry.type(
+    description="How many products of one rule, domain or owner would newly fail, be newly warned, and newly pass."
+)
 class RuleImpactRow:
     key: str
     failing: int
+    warned: int = strawberry.field(description="Newly found something in, warnings and advice, without refusing them.")
     passing: int
-    examples: list[str]
+    products: int = strawberry.field(description="In all: one product may newly fail one rule and pass another.")
+    examples: list[str] = strawberry.field(description="Keys of products, those that would fail first.")
 
     @classmethod
     def all(cls, counts: Sequence[Count]) -> list[RuleImpactRow]:
         return [
-            cls(key=c.key, failing=c.failing, passing=c.passing, examples=list(c.examples)) for c in counts
+            cls(
+                key=c.key,
+                failing=c.failing,
+                warned=c.warned,
+                passing=c.passing,
+                products=c.products,
+                examples=list(c.examples),
+            )
+            for c in counts
         ]  # fmt: skip
 
 
@@ -258,9 +289,17 @@ class RuleSetImpact:
     def newly_failing(self) -> int:
         return len(self.of.newly_failing)
 
-    @strawberry.field
+    @field(description="Products in which a rule would newly find something, warnings and advice, and not refuse them.")
+    def newly_warned(self) -> int:
+        return len(self.of.newly_warned)
+
+    @field(description="A product may pass because its rule is removed: see `changes`.")
     def newly_passing(self) -> int:
         return len(self.of.newly_passing)
+
+    @field(description="The rules that the set adds, removes or states otherwise.")
+    def changes(self) -> list[RuleChange]:
+        return RuleChange.all(self.of.changes)
 
     @strawberry.field
     def by_rule(self) -> list[RuleImpactRow]:
@@ -318,6 +357,10 @@ class PublishRulesInput:
     files: list[RuleFileInput]
     domain: str | None = UNSET
     dry_run: bool | None = strawberry.field(description="All of it, short of putting it in force.", default=False)
+    allow_removing: bool | None = strawberry.field(
+        description="Rules in force that the set does not have may go: without it, such a set is refused.",
+        default=False,
+    )
     client_mutation_id: str | None = UNSET
 
 
@@ -336,6 +379,9 @@ class PublishRulesPayload:
     published: bool = strawberry.field(description="False for a dry run, a set that is in force already, and errors.")
     unchanged: bool = strawberry.field(description="The set is in force already.")
     digest: str | None = strawberry.field(description="The digest of the set; null when it is refused.")
+    changes: list[RuleChange] = strawberry.field(
+        description="The rules that it adds, removes or states otherwise; also when it is refused for those it removes."
+    )
     problems: list[RuleProblem]
     errors: list[UserError]
     client_mutation_id: str | None
@@ -403,6 +449,8 @@ class RuleQueries:
     ) -> GovernanceReport:
         operation = info.context
         within = operation.iri(domain) if isinstance(domain, str) else None
+        if within is not None and operation.view.kind(within) is not Kind.DOMAIN:
+            raise errors.InputError(f"{within} is no domain", remedy="Give the id of one of `domains`")
         moment = as_of or None
         return GovernanceReport(
             of=overview(operation.view, operation.catalog, within, moment), within=within, until=moment
@@ -469,12 +517,14 @@ class RuleMutations:
                     channel=CHANNEL,
                     domain=input.domain if isinstance(input.domain, str) else None,
                     dry_run=bool(input.dry_run),
+                    allow_removing=bool(input.allow_removing),
                 )
         except errors.FairmeshError as error:
             return PublishRulesPayload(
                 published=False,
                 unchanged=False,
                 digest=None,
+                changes=RuleChange.all(error.changes if isinstance(error, RemovesRules) else ()),
                 problems=RuleProblem.all(error.problems if isinstance(error, RefusedRules) else ()),
                 errors=[user_error(operation, error, ["input", "files"], None)],
                 client_mutation_id=mutation,
@@ -483,6 +533,7 @@ class RuleMutations:
             published=done.change == "published",
             unchanged=done.change == "unchanged",
             digest=done.digest,
+            changes=RuleChange.all(done.changes),
             problems=RuleProblem.all(done.problems),
             errors=[],
             client_mutation_id=mutation,

@@ -95,6 +95,7 @@ def _parameters() -> Iterator[tuple[str, _Parameter]]:
 
 PARAMETERS = {SH + name: parameter for name, parameter in _parameters()}
 
+_TARGETS = ("targetClass", "targetNode", "targetSubjectsOf", "targetObjectsOf")
 _STEPS = tuple(SH + name for name in (
     "alternativePath", "inversePath", "zeroOrMorePath", "oneOrMorePath", "zeroOrOnePath",
 ))  # fmt: skip
@@ -204,6 +205,7 @@ class _Check:
                 if predicate in PARAMETERS:
                     yield from self._values(node, predicate, PARAMETERS[predicate])
             yield from self._together(node)
+            yield from self._owl_class(node)
             yield from _Unmeetable(self._index, node).faults()
         yield from self._declarations()
         yield from self._recursion()
@@ -241,8 +243,8 @@ class _Check:
         elif iri in _REFUSED:
             yield Fault("unsupported", node, at, f"{name} is not supported", _REFUSED[iri])
         elif iri.startswith(SH):
-            close = difflib.get_close_matches(iri, _KNOWN, 1, 0.8)
-            remedy = f"Did you mean {name_of(NamedNode(close[0]))}?" if close else "Remove it, or check its spelling"
+            close = difflib.get_close_matches(iri[len(SH) :], sorted(known[len(SH) :] for known in _KNOWN), 1, 0.75)
+            remedy = f"Did you mean sh:{close[0]}?" if close else "Remove it, or check its spelling"
             yield Fault("unknown-term", node, at, f"{name} is no term of SHACL", remedy)
         elif NamedNode(iri) not in self._declared:
             yield Fault(
@@ -387,6 +389,28 @@ class _Check:
             at = self._at(node, SH + "qualifiedValueShape" if shape else counted[0])
             missing = "sh:qualifiedMinCount or sh:qualifiedMaxCount" if shape else "sh:qualifiedValueShape"
             yield Fault("ill-formed", node, at, f"nothing is counted: {missing} is missing", f"Add {missing}")
+
+    def _owl_class(self, node: Term) -> Iterator[Fault]:
+        """OWL's classes are no implicit targets: only instances of rdfs:Class are (SHACL, section 2.1.3.3)."""
+        kinds = self._index.objects(node, _TYPE)
+        owl_class = NamedNode(rdf.PREFIXES["owl"] + "Class")
+        if (
+            isinstance(node, BlankNode)
+            or owl_class not in kinds
+            or any(self._index.objects(node, SH + name) for name in _TARGETS)
+        ):
+            return
+        above, waiting = set(kinds), list(kinds)
+        while waiting:
+            new = set(self._index.objects(waiting.pop(), _RDFS + "subClassOf")) - above
+            above |= new
+            waiting += new
+        if NamedNode(_RDFS + "Class") not in above:
+            yield Fault(
+                "idle", node, Triple(node, NamedNode(_TYPE), owl_class),  # type: ignore[arg-type]
+                f"{name_of(node)} targets nothing: an owl:Class that is a shape is no implicit target",
+                f"Add sh:targetClass {name_of(node)}, or the type rdfs:Class", error=False,
+            )  # fmt: skip
 
     def _declarations(self) -> Iterator[Fault]:
         """Prefixes for queries (SHACL, section 5.2.1), and values of a shapes graph itself."""

@@ -22,10 +22,12 @@ from fairmesh.catalog.shacl.results import Engine, Unsupported
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one engine says. `refused` is why it gave no results: ill-formed, unsupported or failed; else empty."""
+    """What one engine says. `refused` is why it gave no results, else empty; `kind` of refusal is `ill-formed`,
+    `unsupported` or `failed`."""
 
     rows: Counter[Row]
     refused: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ Judge = Callable[[Rules], Run]
 
 
 def agree(one: Verdict, other: Verdict) -> bool:
-    """Whether two verdicts are the same results, or are both refusals, whatever their reasons."""
-    return one.rows == other.rows and bool(one.refused) == bool(other.refused)
+    """Whether two verdicts are the same results, or refusals of the same kind, whatever their words."""
+    return one.rows == other.rows and one.kind == other.kind
 
 
 def compiled(rules: Rules) -> Run:
@@ -58,13 +60,14 @@ def _prepared(make: Callable[[], Engine]) -> Run:
     try:
         engine = make()
     except (InputError, Unsupported) as error:
-        refusal = Verdict(Counter(), f"{type(error).__name__}: {error}")
+        kind = "unsupported" if isinstance(error, Unsupported) else "ill-formed"
+        refusal = Verdict(Counter(), f"{kind}: {error}", kind)
         return lambda data: refusal
 
     def run(data: Sequence[Triple]) -> Verdict:
         outcome = engine.run(data)
         if outcome.failed:
-            return Verdict(Counter(), "; ".join(sorted({failed.reason for failed in outcome.failed})))
+            return Verdict(Counter(), "; ".join(sorted({failed.reason for failed in outcome.failed})), "failed")
         return Verdict(Counter(row(r.focus, r.path, r.component, r.severity, r.value) for r in outcome.results))
 
     return run
@@ -86,7 +89,7 @@ def rudof(rules: Rules) -> Run:
             session.validate_shacl()
             report = session.serialize_shacl_validation_results(pyrudof.ResultShaclValidationFormat.NTriples)
         except pyrudof.RudofError as error:
-            return Verdict(Counter(), str(error).partition("\n")[0])
+            return Verdict(Counter(), str(error).partition("\n")[0], "ill-formed")
         index = Index(rdf.load(report.encode()))
         return Verdict(report_rows(index, index.pairs[rdf.PREFIXES["sh"] + "conforms"][0][0]))
 

@@ -21,6 +21,15 @@ SOAK = 40 if os.environ.get("FAIRMESH_SOAK") else 1
 PARTS = {"our profile": 400, "DCAT-AP": 450, "W3C's tests": 1200, "W3C's SPARQL tests": 150}
 """Mutants by part of the fuzzing, as docs/validator.md states them."""
 
+LEFT_OPEN: dict[str, tuple[int, dict[str, int]]] = {
+    "DCAT-AP": (12, {"ill-formed": 6, "recursive": 3, "regex": 3}),
+    "W3C's tests": (69, {
+        "ill-formed": 51, "recursive": 18, "closed-resource": 7, "incomparable": 6, "regex": 6, "half-declared": 3,
+    }),
+    "W3C's SPARQL tests": (27, {"ill-formed": 15, "closed-resource": 3, "false-filter": 3}),
+}  # fmt: skip
+"""Mutants that both engines refuse and known disagreements, by part: of our profile, which changes, a share is told."""
+
 PER_RULES = 3
 """Mutants of data under one set of shapes: preparing shapes takes longer than running them once."""
 
@@ -130,7 +139,10 @@ def check(part: str, tally: Tally) -> None:
     assert tally.mutants == PARTS[part] * SOAK
     assert tally.changed > tally.mutants / 4
     assert tally.with_results > tally.mutants / 2
-    assert sum(tally.known.values()) + tally.refused < tally.mutants / 3, "too much is left open to judge the rest"
+    if part in LEFT_OPEN and SOAK == 1:
+        assert (tally.refused, dict(tally.known)) == LEFT_OPEN[part], "other mutants than before are left open"
+    share = 3 if part in LEFT_OPEN else 10
+    assert sum(tally.known.values()) + tally.refused < tally.mutants / share, "too much is left open to judge the rest"
 
 
 def describe(name: str, one: Verdict, other: Verdict) -> str:

@@ -15,8 +15,8 @@ import pytest
 from running import COMMAND, Ran, Server, environment, fairmesh, serving
 from samples import DOMAINS, product
 
-from fairmesh.api import reads
 from fairmesh.api.cli import main
+from fairmesh.api.wording import counts_text
 from fairmesh.catalog import rdf
 from fairmesh.catalog.config import SETTINGS
 
@@ -96,10 +96,8 @@ def test_help_says_what_it_does_and_what_the_exit_codes_mean(command: str, insid
 
 
 def test_counts_of_findings_are_words_and_numbers_that_agree() -> None:
-    counts = {"violation": 1, "warning": 2, "info": 1}
-    assert reads._conformance({"conforms": False, "counts": counts}) == "1 error, 2 warnings, 1 advice"
-    counts = {"violation": 0, "warning": 1, "info": 0}
-    assert reads._conformance({"conforms": True, "counts": counts}) == "conforms, 1 warning, 0 advice"
+    assert counts_text(1, 2, 1, 0) == "1 error, 2 warnings, 1 advice"
+    assert counts_text(0, 1, 0, 2) == "conforms, 2 waived, 1 warning, 0 advice"
 
 
 def test_the_first_help_lists_every_command() -> None:

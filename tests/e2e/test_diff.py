@@ -32,6 +32,11 @@ def orders(*columns: str, version: str = "1.0.0", status: str = "consume") -> by
     return product("sales.orders", columns=columns, version=version, status=status, extra=LIVE)
 
 
+def line_of(content: bytes, word: str) -> int:
+    """The first line with this word."""
+    return next(number for number, line in enumerate(content.decode().splitlines(), 1) if word in line)
+
+
 def revenue() -> bytes:
     """A product that derives its column `b` from the column `b` of orders."""
     derived = "<finance.revenue/data/column/b> prov:wasDerivedFrom <sales.orders/data/column/b> ."
@@ -57,10 +62,10 @@ def test_two_files_that_say_the_same(write: Write) -> None:
     assert (ran.code, ran.out) == (0, "sales.orders  version 1.0.0 -> 1.0.0\n  nothing differs\n")
 
 
-def test_a_breaking_change_without_a_major_version_ends_in_1(write: Write) -> None:
+def test_a_breaking_change_without_a_major_version_ends_in_4(write: Write) -> None:
     old, new = write("old.ttl", orders("a", "b")), write("new.ttl", orders("a", "c", version="1.1.0"))
     ran = fairmesh("diff", old, new)
-    assert ran.code == 1
+    assert ran.code == 4
     lines = [line.strip() for line in ran.out.splitlines()]
     assert lines[0] == "sales.orders  version 1.0.0 -> 1.1.0: major step needed, 2.0.0 or later"
     assert "breaking  column-dropped data.b" in lines
@@ -82,7 +87,7 @@ def test_programs_and_ci_systems_are_told_too(write: Write) -> None:
 
     def run(form: str) -> Ran:
         ran = fairmesh("diff", old, new, "--format", form)
-        assert ran.code == 1
+        assert ran.code == 4
         return ran
 
     found = run("json").json()
@@ -93,9 +98,24 @@ def test_programs_and_ci_systems_are_told_too(write: Write) -> None:
     assert [(r["ruleId"], r["level"]) for r in results] == [("column-dropped", "error"), ("breaking-change", "error")]
     assert results[0]["locations"][0]["physicalLocation"]["region"]["startLine"] > 1
     assert [case.tag for case in ET.fromstring(run("junit").out).iter("failure")] == ["failure"]
-    assert re.search(
-        r"^::error file=.*title=fairmesh column-dropped::breaking: column-dropped data.b$", run("github").out, re.M
+    said = run("github").out
+    assert re.search(r"^::error file=.*title=fairmesh column-dropped::breaking: column-dropped data.b$", said, re.M)
+    (refused,) = [line for line in said.splitlines() if "title=fairmesh breaking-change" in line]
+    assert f",line={line_of(orders('a'), 'dcat:version')}," in refused
+    assert refused.endswith(
+        "::sales.orders: 1 breaking change; version 1.0.0 -> 1.0.0: major step needed, 2.0.0 or later. "
+        "Raise dcat:version to 2.0.0, or keep what others rely on"
     )
+
+
+def test_a_step_that_is_missing_and_breaks_nothing_is_advice_for_ci_systems(write: Write) -> None:
+    old, new = write("old.ttl", orders("a")), write("new.ttl", orders("a", "b"))
+    ran = fairmesh("diff", old, new, "--format", "github")
+    assert ran.code == 0
+    (advice,) = [line for line in ran.out.splitlines() if "title=fairmesh version-step" in line]
+    assert advice.startswith("::notice ")
+    assert f",line={line_of(orders('a'), 'dcat:version')}," in advice
+    assert advice.endswith("::version 1.0.0 -> 1.0.0: minor step needed, 1.1.0 or later")
 
 
 @pytest.mark.parametrize(
@@ -176,7 +196,7 @@ def token(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_a_server_names_whom_it_breaks(server: Server, token: str, write: Write) -> None:
     ran = server.run("diff", write("new.ttl", orders("a")), token=token)
-    assert ran.code == 1, ran.out + ran.err
+    assert ran.code == 4, ran.out + ran.err
     assert "  breaking  column-dropped data.b" in ran.out
     assert ran.out.endswith("breaks: 1 product: Revenue\n")
     other = server.run("diff", write("new.ttl", orders("b")), token=token)
@@ -191,9 +211,34 @@ def test_a_breaking_change_is_refused_until_the_version_says_so(server: Server, 
         assert "[breaking-change] sales.orders: 1 breaking change (column-dropped data.b)" in ran.out
         assert "1 product depends on it: Revenue. Raise dcat:version to 2.0.0" in ran.out
         assert "breaks: 1 product: Revenue" in ran.out
+        assert ran.out.splitlines()[0].endswith("(1 error, 1 warning, 1 advice)"), "what refuses is counted"
+        line = line_of(orders("a"), "dcat:version")
+        assert re.search(rf"new\.ttl:{line}:\d+: error \[breaking-change\]", ran.out)
+        annotations = server.run(command, new, "--format", "github", token=token).out.splitlines()
+        (told,) = [said for said in annotations if "title=fairmesh breaking-change" in said]
+        assert f",line={line}," in told
+        assert "::sales.orders: 1 breaking change (" in told, "the key is named once"
+        root = ET.fromstring(server.run(command, new, "--format", "junit", token=token).out)
+        assert (root.get("failures"), root.get("errors")) == ("1", "0")
     draft = server.run("validate", write("major.ttl", orders("a", version="2.0.0")), token=token)
     assert draft.code == 0, draft.out
     assert "breaks: 1 product: Revenue" in draft.out
+
+
+def test_a_step_that_is_missing_is_told_at_its_line(server: Server, token: str, write: Write) -> None:
+    content = orders("a", "b", "c")
+    new, line = write("new.ttl", content), line_of(content, "dcat:version")
+    said = "version 1.0.0 -> 1.0.0: minor step needed, 1.1.0 or later"
+    for command in (("validate",), ("register", "--dry-run")):
+        ran = server.run(*command, new, token=token)
+        assert ran.code == 0, ran.out
+        assert re.search(rf"new\.ttl:{line}:\d+: advice \[version-step\] {re.escape(said)}$", ran.out, re.M)
+        told = server.run(*command, new, "--format", "github", token=token).out
+        assert re.search(
+            rf"^::notice file=.*,line={line},.*title=fairmesh version-step::{re.escape(said)}$", told, re.M
+        )
+    enough = server.run("validate", write("new.ttl", orders("a", "b", "c", version="1.1.0")), token=token)
+    assert "version-step" not in enough.out
 
 
 def test_what_is_not_registered_cannot_be_compared(server: Server, token: str, write: Write) -> None:
@@ -203,4 +248,9 @@ def test_what_is_not_registered_cannot_be_compared(server: Server, token: str, w
 
 
 def test_a_server_denies_a_comparison_to_whom_it_denies_the_change(server: Server, token: str, write: Write) -> None:
-    assert server.run("diff", write("new.ttl", orders("a"))).code == 3
+    ran = server.run("diff", write("new.ttl", orders("a")))
+    assert ran.code == 3
+    assert "to compare takes the right to register: sales.orders may not be registered by anonymous" in ran.err
+    assert ran.err.rstrip().endswith("There is no token: set FAIRMESH_TOKEN")
+    other = server.token("stranger", "--role", "producer", "--domain", "web")
+    assert "FAIRMESH_TOKEN" not in server.run("diff", write("new.ttl", orders("a")), token=other).err

@@ -45,6 +45,7 @@ def test_text(said: dict[str, str]) -> None:
     )
     assert re.search(r"orders\.ttl:\d+:\d+: advice \[RDA-F2-01M\] .*\(\+0\.09\): .* lacks keyword", said["text"])
     assert "Add dct:conformsTo <https://ekgf.github.io/dprod/> to the product" in said["text"]
+    assert re.search(r"^refused .*\(1 error, ", said["text"], re.MULTILINE), "what refuses is counted"
 
 
 def test_json(said: dict[str, str]) -> None:
@@ -109,8 +110,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield started
 
 
-def test_a_server_s_verdict_passes_the_gate_or_fails_it(server: Server, file: Path) -> None:
+def test_a_server_s_verdict_fails_the_gate_like_that_without_a_server(server: Server, file: Path) -> None:
     token = server.token("producer", "--role", "producer", "--domain", "sales", "--clearance", "restricted")
-    ran = fairmesh("validate", file, "--server", server.url, "--min-fair", "0.8", token=token)
-    assert ran.code in (1, 5), ran.err
-    assert re.search(r"\[fair-(too-low|unknown)\]", ran.out), "nothing passes unassessed"
+    gate = ("validate", file, "--min-fair", "0.8", "--format", "json")
+    asked, alone = fairmesh(*gate, "--server", server.url, token=token), fairmesh(*gate)
+    assert (asked.code, alone.code) == (1, 1), asked.err
+    (there,), (here,) = json.loads(asked.out)["results"], json.loads(alone.out)["results"]
+    assert (there["verdict"], there["problem"]["code"]) == ("refused", "fair-too-low")
+    assert there["problem"] == here["problem"]
+    assert 0 < there["fair"]["score"] == here["fair"]["score"] < 0.8
+    passes = fairmesh(*gate[:3], str(there["fair"]["score"]), "--server", server.url, token=token)
+    assert passes.code == 0, passes.out + passes.err

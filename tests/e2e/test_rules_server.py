@@ -17,8 +17,9 @@ from running import Ran
 from served import Mesh, document, listening, served
 
 from fairmesh.api.cli import main
+from fairmesh.api.verdicts import Run
 from fairmesh.catalog import rdf
-from fairmesh.catalog.rulefiles import SHIPPED
+from fairmesh.catalog.rulefiles import RULES, SHIPPED
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 RULE = """@prefix acme: <https://w3id.org/fairmesh/rules/org/acme/> .
@@ -36,8 +37,16 @@ acme:title a sh:NodeShape ; fm:mode fm:gate ;
   sh:property [ sh:path dct:title ; sh:maxLength 7 ] ;
   sh:message "Shorten dct:title to 7 characters."@en .
 """
+GONE = [
+    "  - domains/finance/retention    warn",
+    "  - domains/finance/sensitivity  gate",
+    "  - domains/sales/frequency      gate",
+    "  - domains/sales/freshness      warn",
+]
+"""What an organisation's repository alone would remove."""
 LONG = ["hr.salaries", "ops.calendar", "sales.customers"]
 """The products whose title is longer than the rule wants."""
+COUNTED = {"key": "org/acme/title", "failing": 3, "warned": 0, "passing": 0, "products": 3, "examples": LONG}
 EXAMPLE = (SHIPPED / "core" / "examples" / "ok-04-one-long-enough.ttl").read_text()
 
 
@@ -128,19 +137,22 @@ def test_impact_names_who_would_newly_fail_by_rule_domain_and_owner_and_ends_wit
     assert ran.code == 1, ran
     lines = ran.out.splitlines()
     assert lines[0].endswith("6 products judged")
-    assert lines[1:4] == ["failing        0 -> 3", "newly failing  3", "newly passing  0"]
+    assert lines[1:10] == [
+        *GONE, "  + org/acme/title  gate",
+        "failing        0 -> 3", "newly failing  3", "newly warned   0", "newly passing  0",
+    ]  # fmt: skip
     rows = {tuple(line.split()[:3]): line for line in lines}
-    assert ("org/acme/title", "3", "0") in rows
     assert rows["org/acme/title", "3", "0"].endswith(", ".join(LONG))
     assert {("Hr", "1", "0"), ("Sales", "1", "0")} <= rows.keys()
     assert any(line.startswith("sales team") and line.endswith("sales.customers") for line in lines)
+    assert "4 rules in force would be removed" in ran.err
     assert "3 products would newly fail" in ran.err
     assert "--allow-failing" in ran.err
     assert asked.run("rules", "impact", rules, "--allow-failing").code == 0
     found = asked.json("rules", "impact", rules)
     assert (found["failingBefore"], found["failingAfter"], found["newlyFailing"]) == (0, 3, 3)
     assert found["byDomain"][0]["key"].startswith("http://localhost/id/domain/")
-    assert found["byRule"] == [{"key": "org/acme/title", "failing": 3, "passing": 0, "examples": LONG}]
+    assert found["byRule"] == [COUNTED]
     assert asked.json("governance")["conforming"] == 6, "nothing was changed"
 
 
@@ -149,9 +161,23 @@ def test_impact_is_0_where_nothing_newly_fails_and_goes_by_the_modes_of_a_day(as
         "fm:mode fm:gate", 'fm:mode fm:warn ; fm:nextMode fm:gate ; fm:nextModeFrom "2031-01-01"^^xsd:date'
     )
     place = rule_set(tmp_path / "later", later)
-    assert asked.run("rules", "impact", place).code == 0
+    warned = asked.run("rules", "impact", place)
+    assert (warned.code, "newly failing  0\nnewly warned   3\n" in warned.out) == (0, True), warned
+    assert "  + org/acme/title  warn, gate from 2031-01-01\n" in warned.out
+    assert asked.json("rules", "impact", place)["byRule"] == [{**COUNTED, "failing": 0, "warned": 3}]
     ran = asked.run("rules", "impact", place, "--at", "2031-01-01")
     assert (ran.code, "on 2031-01-01" in ran.out, "newly failing  3" in ran.out) == (1, True, True)
+
+
+def test_what_passes_because_its_rule_is_gone_says_so(service: Service, rules: Path) -> None:
+    service.run("rules", "publish", rules, "--allow-removing", "--wait")
+    shutil.rmtree(rules / "org")
+    shutil.copytree(SHIPPED / "core", rules / "core")
+    ran = service.run("rules", "impact", rules)
+    assert (ran.code, "  - org/acme/title  gate\n" in ran.out, "newly passing  3\n" in ran.out) == (0, True, True), ran
+    row = next(line.split() for line in ran.out.splitlines() if line.startswith("org/acme/title"))
+    assert row == ["org/acme/title", "(removed)", "0", "0", "3", *", ".join(LONG).split()]
+    assert "1 rule in force would be removed; what passes by that is not mended" in ran.err
 
 
 @pytest.mark.parametrize("command", ["impact", "publish"])
@@ -180,7 +206,10 @@ def test_an_example_that_does_not_do_what_its_name_says_is_named(asked: Service,
 
 @pytest.mark.parametrize("command", ["impact", "publish"])
 def test_who_may_not_publish_is_denied(asked: Service, rules: Path, command: str) -> None:
-    assert asked.run("rules", command, rules, role="analyst").code == 3
+    denied = asked.run("rules", command, rules, role="analyst")
+    words = {"impact": "asking what other rules would change", "publish": "publishing rules"}
+    assert (denied.code, f"{words[command]} needs the govern action on the whole rule set" in denied.err) == (3, True)
+    assert "Ask the mesh's stewards, or name the domain whose rules alone you keep" in denied.err
     ran = asked.run("rules", command, rules, role=None)
     assert (ran.code, "set FAIRMESH_TOKEN" in ran.err) == (3, True), ran
 
@@ -199,9 +228,10 @@ def test_a_published_set_is_shown_judged_by_and_can_be_taken_back(
     service: Service, rules: Path, tmp_path: Path
 ) -> None:
     before = service.json("rules", "show")
-    dry = service.run("rules", "publish", rules, "--dry-run")
+    dry = service.run("rules", "publish", rules, "--dry-run", "--allow-removing")
     assert (dry.code, dry.out.split()[0], "dry run" in dry.out) == (0, "publishable", True), dry
-    done = service.run("rules", "publish", rules, "--wait")
+    assert dry.out.splitlines()[1:-1] == [*GONE, "  + org/acme/title  gate"]
+    done = service.run("rules", "publish", rules, "--wait", "--allow-removing")
     assert (done.code, done.out.split()[0], done.out.splitlines()[-1]) == (0, "published", "3 of 6 products conform")
     again = service.json("rules", "publish", rules)
     assert (again["unchanged"], again["published"]) == (True, False)
@@ -221,7 +251,26 @@ def test_a_published_set_is_shown_judged_by_and_can_be_taken_back(
     }
     full = service.run("rules", "show", "--out", old)
     assert (full.code, "is not an empty folder" in full.err) == (2, True)
-    assert service.run("rules", "publish", old, "--wait").out.splitlines()[-1] == "6 of 6 products conform"
+    back = ("rules", "publish", old, "--wait", "--allow-removing")
+    assert service.run(*back).out.splitlines()[-1] == "6 of 6 products conform"
+
+
+def test_a_set_that_lacks_rules_in_force_is_refused_unless_that_is_meant(service: Service, rules: Path) -> None:
+    before = service.json("rules", "show")["digest"]
+    for options in ((), ("--dry-run",), ("--wait",)):
+        ran = service.run("rules", "publish", rules, *options)
+        assert (ran.code, ran.out.splitlines()) == (1, [*GONE, "  + org/acme/title  gate"]), ran
+        assert "4 rules in force would be removed, and nothing was published" in ran.err
+        assert "--allow-removing" in ran.err
+    assert service.json("rules", "show")["digest"] == before
+    shutil.copytree(SHIPPED / "domains", rules / "domains")
+    added = service.json("rules", "publish", rules)
+    assert (added["published"], added["changes"]) == (
+        True, [{"rule": "org/acme/title", "before": None, "after": "gate"}],
+    )  # fmt: skip
+    shapes = rules / "org" / "acme" / "shapes.ttl"
+    shapes.write_text(RULE.replace("fm:mode fm:gate", "fm:mode fm:warn"))
+    assert "  ~ org/acme/title  gate -> warn\n" in service.run("rules", "publish", rules).out
 
 
 def test_a_domain_publishes_its_own_rules_alone_and_not_others(service: Service, tmp_path: Path) -> None:
@@ -245,14 +294,14 @@ def test_a_domain_publishes_its_own_rules_alone_and_not_others(service: Service,
 
 def test_the_overview_counts_by_domain_rule_and_owner_now_and_then(service: Service, rules: Path) -> None:
     start = datetime.now(UTC).isoformat()
-    service.run("rules", "publish", rules, "--wait")
+    service.run("rules", "publish", rules, "--wait", "--allow-removing")
     ran = service.run("governance", "--trend", "3")
     assert ran.code == 0, ran
     lines = ran.out.splitlines()
     assert lines[1].startswith("3 of 6 products (50.0 %) conform, FAIR 0.")
     rows = {" ".join(line.split()[:3]): line.split() for line in lines}
     assert rows["Sales 1 2"][3:6] == ["1", rows["Sales 1 2"][4], "0"]
-    assert rows["org/acme/title 3 3"][-2:] == ["Short", "title"]
+    assert rows["org/acme/title 3 3"][5:7] == ["Short", "title"]
     trend = lines[next(n for n, line in enumerate(lines) if line.startswith("trend")) + 1 :]
     assert [line.split()[1] for line in trend][-1] == "3"
     assert trend[-1].endswith("#" * 10)
@@ -279,9 +328,14 @@ def test_the_feed_is_read_on_from_a_cursor(service: Service, rules: Path) -> Non
     assert rest["more"] is False
     keys = [e["resource"]["key"] for e in [*first["changes"], *rest["changes"]] if e["kind"] == "REGISTERED"]
     assert sorted(keys) == sorted(["finance.margin", "finance.revenue", "sales.orders", *LONG])
-    service.run("rules", "publish", rules, "--wait")
+    service.run("rules", "publish", rules, "--wait", "--allow-removing")
     news = service.json("changes", "--after", rest["next"], "--kind", "rules", "--kind", "conformance")
     assert [each["kind"] for each in news["changes"]] == ["SHAPES_CHANGED"] + ["CONFORMANCE_CHANGED"] * 3
+    assert (news["changes"][0]["by"], news["changes"][0]["rulesDomain"]) == ("stu", None)
+    digest = news["changes"][0]["shapesVersion"]
+    assert digest == service.json("rules", "show")["digest"]
+    told = service.run("changes", "--kind", "rules").out.splitlines()[-2]
+    assert told.split(maxsplit=1)[1].split("  ") == ["new rules", f"rule set {digest[:12]}", "by stu"]
     text = service.run("changes", "--kind", "conformance").out
     assert [line.split()[1:3] for line in text.splitlines()[:3]] == [["fails", key] for key in LONG]
     assert text.splitlines()[-1] == f"later: --after {service.json('changes', '--kind', 'conformance')['next']}"
@@ -368,3 +422,17 @@ def test_every_format_leads_to_the_rules_page(ran: Callable[..., Ran], tmp_path:
     assert {"id": "core/03", "helpUri": page} in sarif["runs"][0]["tool"]["driver"]["rules"]
     for form in ("github", "junit"):
         assert page in ran("validate", file, "--format", form).out
+
+
+@pytest.mark.parametrize(
+    ("pages", "rule", "page"),
+    [
+        (RULES, "core/03", RULES + "core/03"),
+        (RULES, "org/acme/names", None),
+        (RULES, "domains/sales/fresh", None),
+        ("http://127.0.0.1:8000/rules/", "domains/sales/fresh", "http://127.0.0.1:8000/rules/domains/sales/fresh"),
+        ("", "core/03", None),
+    ],
+)
+def test_an_organisations_own_rules_have_pages_on_its_servers_alone(pages: str, rule: str, page: str | None) -> None:
+    assert Run("validate", (), (), pages=pages).page(rule) == page

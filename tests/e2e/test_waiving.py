@@ -246,6 +246,17 @@ def test_waivers_are_paged_in_order_and_told_by_whether_they_hold(service: Servi
 # -- the command line -------------------------------------------------------------------------------------------------
 
 
+def test_a_grant_that_is_refused_says_what_to_do(service: Service) -> None:
+    asked = ("waiver", "grant", KEY, "domains/sales/fresh", "--reason", WHY, "--until", "2027-01-01")
+    steward = service.run(*asked)
+    assert steward.code != 0
+    assert "Name one like domains/sales/freshness" in steward.err
+    assert "`fairmesh rules show` lists them" in steward.err
+    anonymous = fairmesh(*asked, "--server", service.url)
+    assert anonymous.code == 3
+    assert anonymous.err.rstrip().endswith("There is no token: set FAIRMESH_TOKEN")
+
+
 def test_the_command_line_grants_lists_and_withdraws(service: Service, tmp_path: Path) -> None:
     ran = service.run("waiver", "grant", KEY, RULE, "--reason", WHY, "--until", "2027-01-01", "--for", "sam")
     assert ran.code == 0, ran.err

@@ -13,15 +13,17 @@ import pytest
 
 from fairmesh.api.products import Products
 from fairmesh.api.schema.execution import Engine
-from fairmesh.catalog import registry
+from fairmesh.catalog import history, registry
 from fairmesh.catalog.access import Access, Scope
 from fairmesh.catalog.catalog import Catalog
 from fairmesh.catalog.document import DCAT, DCT, DPROD
 from fairmesh.catalog.errors import FairmeshError, Forbidden, Retired
+from fairmesh.catalog.judging import Judge
 from fairmesh.catalog.model import EVERYTHING, FIELDS, Action, Need
 from fairmesh.catalog.rdf import NamedNode, Triple
 from fairmesh.catalog.registry import Registry, Sight
 from fairmesh.catalog.search import SearchResult
+from fairmesh.catalog.standing import Standings
 from fairmesh.catalog.view import Found, View
 from law.asking import Focus
 
@@ -88,17 +90,17 @@ def _search(patch: pytest.MonkeyPatch, mix: Callable[[Found, Found], Found]) -> 
 
 
 def _result(facets: SearchResult, suggestions: SearchResult) -> Any:
-    return SimpleNamespace(facets=facets.facets, suggestions=suggestions.suggestions)
+    return SimpleNamespace(facets=facets.facets, suggestions=suggestions.suggestions, count=facets.count)
 
 
 @plant("search", "facets", "buckets")
 def facets_over_all(patch: pytest.MonkeyPatch) -> None:
-    _search(patch, lambda seen, all: Found(seen.page, _result(all.result, seen.result)))
+    _search(patch, lambda seen, all: replace(seen, result=_result(all.result, seen.result)))
 
 
 @plant("search", "suggestions", given="text", words=TYPOS)
 def suggestions_over_all(patch: pytest.MonkeyPatch) -> None:
-    _search(patch, lambda seen, all: Found(seen.page, _result(seen.result, all.result)))
+    _search(patch, lambda seen, all: replace(seen, result=_result(seen.result, all.result)))
 
 
 @plant("score")
@@ -106,7 +108,7 @@ def scores_with_hidden_statistics(patch: pytest.MonkeyPatch) -> None:
     def mix(seen: Found, all: Found) -> Found:
         scores = {hit.iri: hit.score for hit in all.page.items}
         items = tuple(replace(hit, score=scores.get(hit.iri, hit.score)) for hit in seen.page.items)
-        return Found(replace(seen.page, items=items), seen.result)
+        return replace(seen, page=replace(seen.page, items=items))
 
     _search(patch, mix)
 
@@ -153,7 +155,24 @@ def hidden_nodes_named_in_rdf(patch: pytest.MonkeyPatch) -> None:
 
 @plant("revisions", "changes")
 def hidden_nodes_named_in_changes(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(View, "_was_visible", lambda *_: True)
+    patch.setattr(history, "_was_visible", lambda *_: True)
+
+
+@plant("governance", "products", "conforming")
+def overviews_of_all(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(View, "whole", property(lambda self: np.ones(len(self._registry.slots), np.bool_)))
+    honest = Judge.sighted
+    patch.setattr(Judge, "sighted", lambda self, view, grants: honest(self, view, np.full_like(grants, EVERYTHING)))
+
+
+@plant("search", "facets", given="fields")
+def verdicts_on_what_is_hidden(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Standings, "whole", lambda self, grants: self._registry.visible(grants) & Need.READ == Need.READ)
+
+
+@plant("changes", "edges")
+def events_of_hidden_products(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(View, "readable", property(lambda self: self._registry.slots))
 
 
 @plant("relations")
@@ -247,12 +266,12 @@ def _search_fields(patch: pytest.MonkeyPatch, mix: Callable[[Found, Found], Foun
 
 @plant("search", "totalCount", given="text", policies="fields", words="everything kept testing payroll")
 def hidden_fields_searched(patch: pytest.MonkeyPatch) -> None:
-    _search_fields(patch, lambda seen, all: Found(all.page, _result(seen.result, seen.result)))
+    _search_fields(patch, lambda seen, all: replace(seen, page=all.page, result=_result(seen.result, seen.result)))
 
 
 @plant("search", "facets", "buckets", policies="fields")
 def hidden_fields_as_facets(patch: pytest.MonkeyPatch) -> None:
-    _search_fields(patch, lambda seen, all: Found(seen.page, _result(all.result, seen.result)))
+    _search_fields(patch, lambda seen, all: replace(seen, result=_result(all.result, seen.result)))
 
 
 @plant(
@@ -336,7 +355,7 @@ def cursors_that_count_hidden_hits(patch: pytest.MonkeyPatch) -> None:
         cursors = (
             f"{cursor}.{places.get(hit.iri)}" for cursor, hit in zip(seen.page.cursors, seen.page.items, strict=True)
         )
-        return Found(replace(seen.page, cursors=tuple(cursors)), seen.result)
+        return replace(seen, page=replace(seen.page, cursors=tuple(cursors)))
 
     _search(patch, mix)
 

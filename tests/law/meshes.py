@@ -267,7 +267,7 @@ _RULES = (
     ("mail", "dprod:DataProduct", "sh:path dcat:contactPoint ; sh:minCount 1"),
 )
 LAW_RULES = tuple(name for name, *_ in _RULES)
-LAW = f"""
+LAW = """
 @prefix law: <https://w3id.org/fairmesh/rules/org/law/> .
 @prefix csvw: <http://www.w3.org/ns/csvw#> .
 @prefix dcat: <http://www.w3.org/ns/dcat#> .

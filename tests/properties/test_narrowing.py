@@ -25,6 +25,7 @@ from fairmesh.catalog.model import (
     SearchOrder,
 )
 from fairmesh.catalog.rdf import NamedNode, load
+from fairmesh.catalog.sighted import JUDGED
 
 ALL = PageRequest(first=200)
 TYPES = frozenset({
@@ -81,7 +82,8 @@ def counts(view: View) -> Iterator[tuple[object, int]]:
     found = view.search(None, types=TYPES, filter=None, order=SearchOrder.LABEL, langs=None, page=ALL)
     yield "hits", found.page.total
     yield "products", view.products(None, PageRequest(first=0)).total
-    for facet in found.facets(list(FacetField), 1000):
+    stated = [field for field in FacetField if field not in JUDGED]  # a verdict on less may be another
+    for facet in found.facets(stated, 1000):
         for bucket in facet.buckets:
             yield (facet.field, bucket.key), bucket.count
 

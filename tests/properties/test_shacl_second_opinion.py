@@ -57,7 +57,7 @@ def test_how_often_it_agrees(part: str, shared: Path) -> None:
     tally: Counter[str] = Counter()
     for mutant in trials.mutants(seeds[part]()[::3], 60 * trials.SOAK):
         verdicts = [engine.judge(mutant) for engine in engines]
-        one, other, third = (type(v)(alike(v.rows), v.refused) for v in verdicts)
+        one, other, third = (type(v)(alike(v.rows), v.refused, v.kind) for v in verdicts)
         if not agree(one, other):
             side = (
                 "with the compiled engine" if agree(one, third) else "with pyshacl" if agree(other, third) else "alone"

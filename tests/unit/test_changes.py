@@ -170,6 +170,49 @@ def test_a_column_of_two_datasets_breaks_both() -> None:
     assert found.broken == {PRODUCT + "/data/column/a": {PRODUCT + "/data", PRODUCT + "/two"}}
 
 
+def test_a_shared_column_breaks_only_the_datasets_it_changes_for() -> None:
+    text = HEAD + (
+        "<sales.orders> dprod:outputDataset :two . :two a dcat:Dataset ; "
+        "dprod:informationSensitivityClassification c:internal . "
+        ':data\\/schema csvw:column col:a . col:a a csvw:Column ; csvw:name "a" ; csvw:datatype xsd:int .'
+    )
+    own = ':two dct:conformsTo :s . :s a csvw:Schema ; csvw:column :x . :x csvw:name "a" ; csvw:datatype xsd:date .'
+    found = between(triples(text + ":two dct:conformsTo :data\\/schema ."), triples(text + own))
+    assert [(change.what, change.label) for change in found.breaking] == [("column-retyped", "two.a")]
+    assert found.broken == {PRODUCT + "/data/column/a": {PRODUCT + "/two"}}
+
+
+def test_a_service_that_gives_one_dataset_less_breaks_that_dataset_alone() -> None:
+    text = HEAD + (
+        "<sales.orders> dprod:outputDataset :two ; dprod:outputPort :p . :two a dcat:Dataset . "
+        ":p a dcat:DataService ; dcat:servesDataset :data . "
+    )
+    found = between(triples(text + ":p dcat:servesDataset :two ."), triples(text))
+    assert found.broken == {PRODUCT + "/two": {PRODUCT + "/two"}}
+    moved = [triples(text + f":p dcat:endpointURL <https://{host}.example.org/> .") for host in ("a", "b")]
+    assert between(*moved).broken == {PRODUCT + "/data": {PRODUCT + "/data"}}
+
+
+def test_several_old_versions_are_said_to_be_several() -> None:
+    two = HEAD + '<sales.orders> dcat:version "1.0.0", "1.0.1" . '
+    found = between(triples(two), triples(HEAD + '<sales.orders> dcat:version "1.0.2" .')).version
+    assert (found.before, found.enough) == (None, True)
+    assert found.note == "the version was stated 2 times: nothing is asked of it"
+
+
+def test_a_schema_of_many_datasets_is_compared_once() -> None:
+    """Column by column and dataset by dataset it would be a million comparisons."""
+    shared = HEAD + "".join(
+        f"<sales.orders> dprod:outputDataset :d{n} . :d{n} a dcat:Dataset ; dct:conformsTo :s . " for n in range(1000)
+    )
+    columns = "".join(f':s csvw:column :c{n} . :c{n} csvw:name "c{n}" ; csvw:datatype xsd:int . ' for n in range(1000))
+    before = triples(shared + columns)
+    after = [t for t in before if not t.subject.value.endswith("/d0") and t.object.value != PRODUCT + "/d0"]
+    found = between(before, after)
+    assert [change.what for change in found.changes] == ["dataset-removed"]
+    assert len(found.changes[0].statements) == 3
+
+
 def test_an_internal_dataset_is_said_to_be_one() -> None:
     text = HEAD + "<sales.orders> dct:hasPart :s . :s dprod:informationSensitivityClassification c:internal . "
     found = between(triples(text + ":s a dcat:Dataset ; dct:title 'S' ."), triples(HEAD))

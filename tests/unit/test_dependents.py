@@ -134,6 +134,43 @@ def test_columns_are_followed_without_a_word_of_their_datasets(mesh: Mesh) -> No
     assert "web.only" in mesh.asked(product(KEY, columns=("a", "b"), classification="restricted"))
 
 
+def nested(datatype: str, data: str = "data") -> bytes:
+    """A product with a column `n` nested in `a`."""
+    said = (
+        f'<sales.nest/data/column/n> a csvw:Column ; csvw:name "n" ; dct:description "The n of it."@en ; '
+        f"csvw:datatype xsd:{datatype} ; dct:isPartOf <sales.nest/data/column/a> .\n"
+    )
+    return product("sales.nest", columns=("a",), extra=said).replace(b"sales.nest/data", f"sales.nest/{data}".encode())
+
+
+def test_nested_columns_are_followed_as_others_are(mesh: Mesh) -> None:
+    mesh.add(nested("string"))
+    derived = "<web.inner/data/column/n> prov:wasDerivedFrom <sales.nest/data/column/n> ."
+    mesh.add(
+        product("web.inner", columns=("n",), extra=derived),
+        reads("web.outer", "sales.nest", "a"),
+        product("web.kept", columns=("a",), sources=("sales.nest/data",), extra=(
+            '<web.kept/data/column/q> a csvw:Column ; csvw:name "q" ; dct:description "The q of it."@en ; '
+            "csvw:datatype xsd:string ; dct:isPartOf <web.kept/data/column/a> ; "
+            "prov:wasDerivedFrom <sales.nest/data/column/n> .\n")),
+        product("web.second", sources=("web.kept/data",)),
+    )  # fmt: skip
+    assert mesh.asked(nested("date")) == {"web.inner": 1, "web.kept": 1, "web.second": 2}
+    assert mesh.asked(nested("string", "other")) == {"web.inner": 1, "web.kept": 1, "web.outer": 1, "web.second": 2}
+
+
+def ported(port: str, host: str) -> bytes:
+    said = f"<sales.port> dprod:outputPort <sales.port/p> . <sales.port/p> a dcat:DataService ; {port} "
+    return product("sales.port", extra=f"{said} dcat:endpointURL <https://{host}.example.org/> .\n")
+
+
+@pytest.mark.parametrize("port", ["dcat:servesDataset <sales.port/data> ;", ""])
+def test_who_reads_a_port_depends_on_what_is_behind_it(mesh: Mesh, port: str) -> None:
+    mesh.add(ported(port, "old"), product("web.reader", extra="<web.reader> dprod:inputPort <sales.port/p> ."))
+    mesh.add(product("web.next", sources=("web.reader/data",)), product("web.direct", sources=("sales.port/data",)))
+    assert mesh.asked(ported(port, "new")) == {"web.direct": 1, "web.reader": 1, "web.next": 2}
+
+
 def test_a_circle_comes_to_an_end_and_never_names_the_product(mesh: Mesh) -> None:
     mesh.add(product(KEY, columns=("a", "b"), sources=("web.board/data",)))
     found = mesh.asked(product(KEY, columns=("b",), sources=("web.board/data",)))

@@ -61,6 +61,12 @@ def test_refused_by_name_with_a_remedy(code: str, text: str) -> None:
     assert caught.value.remedy
 
 
+def test_what_describes_no_product_is_led_to_plain_shapes() -> None:
+    with pytest.raises(InvalidDocument) as caught:
+        read("<a> a <b> .")
+    assert caught.value.remedy.endswith("RDF of any other kind is for `fairmesh validate --shapes`")
+
+
 def test_the_error_points_at_the_line() -> None:
     with pytest.raises(InvalidDocument) as caught:
         read(GOOD + '\n\n<finance.ledger>\n  dct:title "Mine now"@en .')

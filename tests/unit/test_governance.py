@@ -19,16 +19,15 @@ from rdflib import SH
 from fairmesh.catalog import governance, rdf
 from fairmesh.catalog.computed import Computed, Facts, Index, compute, date_span, well_formed_tag
 from fairmesh.catalog.errors import ConfigError, InputError
+from fairmesh.catalog.examples import ExampleResult, check_examples
 from fairmesh.catalog.governance import (
     ENGINES,
-    ExampleResult,
     RuleSet,
-    check_examples,
-    report_graph,
     validate,
 )
 from fairmesh.catalog.model import FM, Report, Severity
 from fairmesh.catalog.rdf import PREFIXES, Literal, NamedNode, Triple
+from fairmesh.catalog.reports import report_graph
 from fairmesh.catalog.rulefiles import Mode, Scope, read_rules
 from fairmesh.catalog.shacl.compiled import Compiled
 from fairmesh.catalog.shacl.results import Unsupported

@@ -104,7 +104,8 @@ def _documents(draw: st.DrawFn) -> bytes:
     pieces = draw(st.lists(st.sampled_from(PIECES), max_size=3, unique=True))
     return product(
         key, classification=draw(st.sampled_from(["public", "internal", "confidential", "restricted"])),
-        owner=draw(st.sampled_from(["ops", key.split(".")[0]])), sources=draw(st.sampled_from([(), (f"{other}/data",)])),
+        owner=draw(st.sampled_from(["ops", key.split(".")[0]])),
+        sources=draw(st.sampled_from([(), (f"{other}/data",)])),
         masked=draw(st.sampled_from([(), ("pay",)])), extra="\n".join(p.format(k=key, o=other) for p in pieces),
     )  # fmt: skip
 
@@ -115,14 +116,14 @@ STEPS = st.lists(
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Path]]:
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
     count = iter(range(10_000))
     top = tmp_path_factory.mktemp("meshes")
-    yield lambda: top / str(next(count))
+    return lambda: top / str(next(count))
 
 
 @settings(
-    max_examples=4, deadline=None, database=None, derandomize=True, phases=(Phase.generate,),
+    max_examples=3, deadline=None, database=None, derandomize=True, phases=(Phase.generate,),
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 @given(steps=STEPS)
@@ -280,7 +281,7 @@ def test_a_product_registered_anew_while_a_pass_judges_it_keeps_its_newer_verdic
 
     def judge(self: judging.Judge, ruling: object, questions: Sequence[judging.Question], now: object) -> object:
         found = honest(self, ruling, questions, now)  # type: ignore[arg-type]
-        if threading.current_thread().name == "fairmesh-judging" and not inside.is_set():
+        if not inside.is_set():
             inside.set()
             assert go.wait(60)
         return found
@@ -327,13 +328,13 @@ def test_a_waiver_counts_from_its_moment_to_its_end_and_the_feed_says_so(mesh: G
     mesh.settle()
     waivers, access, rule = mesh.catalog.waivers, mesh.catalog.access, "org/acme/cost"
 
-    def grant() -> str:
+    def grant(end: timedelta) -> str:
         return waivers.grant(
-            STEWARD, access, "sales.d", rule, reason="it is being mended", expires=START + 10 * DAY, channel="http"
+            STEWARD, access, "sales.d", rule, reason="it is being mended", expires=START + end, channel="http"
         ).id
 
     mesh.move(DAY)
-    grant()
+    grant(10 * DAY)
     assert mesh.conforms("sales.d") is True
     until(lambda: len(changes_of(mesh)) == 2)
     mesh.move(START + 10 * DAY - timedelta(microseconds=1))
@@ -341,15 +342,18 @@ def test_a_waiver_counts_from_its_moment_to_its_end_and_the_feed_says_so(mesh: G
     mesh.move(START + 10 * DAY)
     assert mesh.conforms("sales.d") is False
     until(lambda: len(changes_of(mesh)) == 3)
-    mesh.move(-DAY)
-    withdrawn = grant()
+    mesh.move(DAY)
+    withdrawn = grant(20 * DAY)
     until(lambda: len(changes_of(mesh)) == 4)
     mesh.move(timedelta(hours=1))
     waivers.withdraw(STEWARD, mesh.catalog.access, withdrawn, channel="http")
     assert mesh.conforms("sales.d") is False
     until(lambda: len(changes_of(mesh)) == 5)
-    assert [conforms for _, conforms in sorted(changes_of(mesh))] == [False, True, True, False, False]
-    assert changes_of(mesh)[0][0] == START.isoformat()
+    days = [timedelta(), DAY, 10 * DAY, 11 * DAY, 11 * DAY + timedelta(hours=1)]
+    told = [
+        ((START + day).isoformat(), conforms) for day, conforms in zip(days, [False, True] * 2 + [False], strict=True)
+    ]
+    assert changes_of(mesh) == told
 
 
 def test_a_waiver_that_ends_while_the_service_is_down_is_in_the_feed_when_it_is_back(mesh: Governed) -> None:

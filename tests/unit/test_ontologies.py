@@ -16,7 +16,8 @@ import pytest
 
 from fairmesh.catalog import document, governance, rdf
 from fairmesh.catalog.computed import PREDICATES, Index
-from fairmesh.catalog.governance import ExampleResult, RuleSet
+from fairmesh.catalog.examples import ExampleResult, check_examples
+from fairmesh.catalog.governance import RuleSet
 from fairmesh.catalog.model import CLASSIFICATION, CLASSIFICATIONS, FM, STATUS, STATUSES, Report, Severity
 from fairmesh.catalog.rdf import PREFIXES, Literal, NamedNode
 from fairmesh.catalog.rulefiles import SHIPPED, Mode, Rule, read_rules
@@ -90,7 +91,7 @@ def example(name: str) -> str:
 @cache
 def results() -> dict[str, ExampleResult]:
     examples = read_rules(FOLDER).examples
-    return {r.file: r for r in governance.check_examples(rules(), examples, read, iri_base=BASE, now=NOW)}
+    return {r.file: r for r in check_examples(rules(), examples, read, iri_base=BASE, now=NOW)}
 
 
 def example_files() -> list[str]:

@@ -1,15 +1,16 @@
-"""The pages about rules say what a rule does today and later, show its examples, and escape everything."""
+"""The pages say what a rule does today and later, with its examples, and what rules find in a product; all escaped."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
 from conftest import ROOT
+from samples import producer, product, register
 
-from fairmesh.api.pages import rule_page, rules_page
+from fairmesh.api.pages import product_page, rule_page, rules_page
 from fairmesh.catalog import Catalog
 from fairmesh.catalog.model import Subject
 from fairmesh.catalog.rulefiles import RULES
@@ -60,3 +61,47 @@ def test_texts_of_rules_are_escaped(ruling: Ruling) -> None:
     text = page(ruling, "core/06", NOW)
     assert "<team/sales>" not in text
     assert "<team/sales>" in unescape(text)
+
+
+def test_a_rule_says_what_it_looks_at_whichever_way_it_is_targeted(ruling: Ruling) -> None:
+    text = re.sub("<span[^>]*>|</span>", "", page(ruling, "core/17", NOW))
+    assert "<td>dcat:DataService; whatever states dcat:endpointURL; whatever dprod:outputPort leads to</td>" in text
+    freshness = re.sub("<span[^>]*>|</span>", "", page(ruling, "domains/logistics/freshness", NOW))
+    assert "<th>Looks at</th><td>whatever dprod:outputDataset leads to</td>" in freshness
+
+
+def test_shapes_are_shown_with_their_lists_rolled_up(ruling: Ruling) -> None:
+    text = unescape(page(ruling, "core/17", NOW))
+    assert "sh:or ( <#container> <#no-user> )" in text
+    assert "rdf:first" not in text
+    assert "_:" not in text
+
+
+def shown(catalog: Catalog, key: str, subject: Subject) -> str:
+    with catalog.view(subject, channel="http") as view:
+        found = view.product(key=key)
+        assert found is not None
+        return product_page(view, found, catalog.iri_base).decode()
+
+
+def test_a_product_shows_what_rules_find_in_it_until_when_it_is_waived_and_what_to_do(catalog: Catalog) -> None:
+    register(catalog, product("logistics.a"), subject=producer("logistics"))
+    assert "freshness" not in shown(catalog, "logistics.a", STEWARD)
+    files = {path.relative_to(TOUR).as_posix(): path.read_bytes() for path in TOUR.rglob("*.ttl")}
+    name = "domains/logistics/shapes.ttl"
+    files[name] = files[name].replace(
+        b"fm:mode fm:warn ; fm:nextMode fm:gateWhenLive", b"fm:mode fm:gate ; fm:nextMode fm:warn"
+    )
+    catalog.rule_publishing.publish(STEWARD, files, catalog.access, channel="http", domain="logistics")
+    text = shown(catalog, "logistics.a", STEWARD)
+    assert '<p class="bad">1 error, ' in text
+    assert '<a href="/rules/domains/logistics/freshness">domains/logistics/freshness</a>' in text
+    assert '<span class="bad">error</span>: State how often data comes in, such as dct:accrualPeriodicity &lt;' in text
+    end = catalog.clock() + timedelta(days=9)
+    catalog.waivers.grant(
+        STEWARD, catalog.access, "logistics.a", "domains/logistics/freshness", reason="it is being mended",
+        expires=end, channel="http",
+    )  # fmt: skip
+    text = shown(catalog, "logistics.a", STEWARD)
+    assert "<p>conforms, 1 waived, " in text
+    assert f"; waived until {end:%Y-%m-%d}" in text

@@ -145,6 +145,34 @@ def test_shapes_that_would_check_nothing_are_refused(text: str, what: str) -> No
     assert refused.value.remedy
 
 
+def test_where_nothing_is_left_to_check_what_was_found_wrong_is_named() -> None:
+    parts = " , ".join(f"[ sh:path ex:p{number} ; sh:singleLine true ]" for number in range(5))
+    shapes = f"ex:S a sh:NodeShape ; sh:targetClass ex:Thing ; sh:property {parts} ; sh:minCuont 1 ."
+    with pytest.raises(InputError) as refused, made(shapes):
+        pass
+    assert "0.ttl, line 6: sh:singleLine is no term of SHACL (Remove it, or check its spelling)" in str(refused.value)
+    assert "; and 1 more. Correct what is named" in str(refused.value)
+
+
+def test_a_shape_that_is_a_class_of_owl_only_is_told_to_target_nothing() -> None:
+    shape = "ex:Thing a owl:Class, sh:NodeShape ; sh:property [ sh:path ex:p ; sh:minCount 1 ] ."
+    owl = "@prefix owl: <http://www.w3.org/2002/07/owl#> . "
+    with pytest.raises(InputError, match="targets nothing: an owl:Class that is a shape is no implicit target"):
+        check(owl + shape)
+    with made(owl + shape, SOUND.replace(", ex:gone", "")) as shapes:
+        assert [(each.rule, each.error, each.what.partition(":")[0]) for each in shapes.problems] == [
+            ("idle", False, "<http"),
+        ]  # fmt: skip
+    for more in (
+        "ex:Thing sh:targetClass ex:Thing .",
+        "ex:Thing a rdfs:Class .",
+        "owl:Class rdfs:subClassOf rdfs:Class .",
+    ):
+        with made(owl + shape + more) as shapes:
+            assert not shapes.problems
+            assert len(shapes.check(triples(DATA)).report.findings) == 2
+
+
 def test_what_the_engine_does_not_compile_runs_on_pyshacl(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = {"compiled"}
     engine_for = plainshapes.engine_for
@@ -169,10 +197,10 @@ SLOW = """ex:Slow a sh:NodeShape ; sh:targetClass ex:Thing ; sh:sparql [ sh:sele
 
 
 def test_a_shape_that_does_not_end_is_named_and_the_others_decide(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plainshapes, "_ALONE", 0.5)
+    monkeypatch.setattr(plainshapes, "_ALONE", 1.5)
     data = triples(" ".join(f"ex:n{number} a ex:Thing ; ex:size {number} ." for number in range(150)))
     with made(SOUND, SLOW, engine="pyshacl") as shapes:
-        found = shapes.check(data, timeout=2)
+        found = shapes.check(data, timeout=4)
     (failed,) = found.report.failed
     assert failed[0] == "http://example.com/ns#Slow"
     assert "took longer" in failed[1]

@@ -47,6 +47,7 @@ def rule(body: str = "", *, name: str = "core:01", mode: str = "fm:gate", **give
     facts = {
         "target": "sh:targetClass dcat:Dataset", "mode": f"fm:mode {mode}", "owner": 'dct:creator "governance"',
         "since": 'dct:issued "2026-11-21"^^xsd:date', "message": 'sh:message "Add dct:title."',
+        "label": 'rdfs:label "Title"', "reason": 'rdfs:comment "People read it."',
     } | given  # fmt: skip
     said = " ; ".join(fact for fact in (*facts.values(), body) if fact)
     return f"{name} a sh:NodeShape ; {said} .\n"
@@ -306,6 +307,8 @@ def test_all_findings_of_all_files_are_told() -> None:
         (rule(message='sh:message "Wrong."'), "says nothing to do"),
         (rule("sh:property [ sh:path dct:title ; sh:minCount 1 ; sh:message 'Bad title' ]"), "says nothing to do"),
         (rule(since=""), "no date since when"),
+        (rule(label=""), "no name"),
+        (rule(reason=""), "no reason"),
         (rule("sh:flags 'i'"), "does nothing"),
     ],
 )

@@ -98,6 +98,7 @@ ADDED = {
     "RuleSetImpact": "what another rule set would change, in numbers",
     "RuleImpactRow": "the numbers of one rule, domain or owner",
     "RuleProblem": "what the lint found",
+    "RuleChange": "a rule that a set adds, removes or states otherwise",
     "Mutation.publishRules": "putting a rule set in force",
     "PublishRulesInput": "of publishRules",
     "PublishRulesPayload": "of publishRules",
@@ -119,6 +120,7 @@ ADDED = {
     "GovernancePoint": "a moment of a trend",
     "GovernanceRow.findings": "all findings, beside those that gate",
     "GovernanceRow.waived": "products that conform by waivers alone",
+    "GovernanceRow.examples": "some products that a rule is about",
     "ValidationReport.groups": "findings together by rule and path",
     "FindingGroup": "findings of one rule and path",
     "ValidationReport.failed": "rules that ran into their limits on this product",
@@ -128,6 +130,8 @@ ADDED = {
     "ChangeConnection": "an answer of changes",
     "ChangeEdge": "an answer of changes",
     "Change.conforms": "which way conformance changed",
+    "Change.shapesVersion": "which rules are in force since",
+    "Change.rulesDomain": "whose rules alone were replaced",
 }
 """Elements the contract does not have, and what they are for."""
 OTHER_WORDS = {

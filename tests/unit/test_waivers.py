@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -304,6 +305,25 @@ def test_what_is_no_waiver_is_refused_with_a_remedy_and_not_journaled(desk: Desk
         desk.grant(**wrong)  # type: ignore[arg-type]
     assert caught.value.remedy
     assert desk.entries == 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "named"),
+    [
+        ("domains/sales/fresh", r"Name one like domains/sales/freshness"),
+        (
+            "domains/sales/x",
+            r"Name one like domains/sales/freshness or domains/sales/frequency; `fairmesh rules show` lists them$",
+        ),
+        ("core/99", r"Name one like core/\d\d or core/\d\d or core/\d\d; `fairmesh rules show`"),
+        ("whatever", r"Name one like core/03"),
+    ],
+)
+def test_in_place_of_what_is_no_rule_those_are_named_that_it_may_have_meant(desk: Desk, rule: str, named: str) -> None:
+    with pytest.raises(InputError) as caught:
+        desk.grant(rule=rule)
+    assert re.match(named, caught.value.remedy)
+    assert "finance" not in caught.value.remedy
 
 
 def test_the_longest_that_may_be_is_accepted(desk: Desk) -> None:
