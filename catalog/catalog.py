@@ -44,6 +44,7 @@ from fairmesh.catalog.model import (
     Action,
     Decision,
     Draft,
+    Entry,
     EntryKind,
     LineageDirection,
     LineageNode,
@@ -157,7 +158,7 @@ class Catalog:
         self._lock = lock
         record, ruleset = self.storage.record, lambda: self.ruleset_digest
         self.publishing = Publishing(policies, self.registry, record, ruleset, settings.workers, clock)
-        self.waivers = Waivers(journal, settings.iri_base, lambda: rulings.current.rules, record, clock)
+        self.waivers = Waivers(journal, settings.iri_base, lambda: rulings.current.rules, self._waive, clock)
         self.judge = Judge(self)
         self.rule_publishing = RulePublishing(rulings, settings, record, self.judge.nudge, clock)
 
@@ -204,6 +205,11 @@ class Catalog:
         if not self._was_settled():
             self.storage.standings.unsettle()
         self.judge.start()
+
+    def _waive(self, draft: Draft, then: Callable[[Entry], None]) -> None:
+        """Journal a waiver or its end, and with it what conforms otherwise since."""
+        self.storage.record(draft, then)
+        self.judge.note_waivers()
 
     def _was_settled(self) -> bool:
         """Whether the last process told, at its end, that no verdict was left to give: else a write may be stored whose

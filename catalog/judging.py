@@ -112,6 +112,7 @@ class Judge:
         self._thread: threading.Thread | None = None
         self._turn = threading.Lock()
         self._keeping = threading.Lock()
+        self._noting = threading.Lock()
         self._pass: _Pass | None = None
         self._quiet: tuple[object, ...] = ()
         """The state of the mesh in which nothing was left to judge."""
@@ -457,7 +458,7 @@ class Judge:
 
     def step(self) -> bool:
         """Judge one chunk of what waits; whether there was any."""
-        self._note_waivers()
+        self.note_waivers()
         with self._guard:
             queued = sorted(self._queue)[:CHUNK]
             self._queue -= set(queued)
@@ -516,11 +517,14 @@ class Judge:
     def _waived_now(self) -> Mapping[str, frozenset[str]]:
         return waived_by_key(self._catalog.waivers, self._catalog.clock())
 
-    def _note_waivers(self) -> None:
+    def note_waivers(self) -> None:
         """Journal which products conform otherwise since waivers were given, withdrawn or ended."""
-        before, after = self._active, self._waived_now()
-        if before == after:
-            return
+        with self._noting:
+            before, after = self._active, self._waived_now()
+            if before != after:
+                self._note_turned(before, after)
+
+    def _note_turned(self, before: Mapping[str, frozenset[str]], after: Mapping[str, frozenset[str]]) -> None:
         kept = {}
         for key in sorted(key for key in {*before, *after} if before.get(key) != after.get(key)):
             product = self._catalog.registry.by_key.get(key)
