@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from agreement.reports import Row, report_rows, row
@@ -75,13 +76,15 @@ def _prepared(make: Callable[[], Engine]) -> Run:
 
 def rudof(rules: Rules) -> Run:
     """pyrudof, the second opinion. It names blank nodes anew (`reports.alike`) and silently skips custom components."""
-    # It reads all CA certificates at every call, for requests that are never made here.
-    os.environ["SSL_CERT_FILE"] = os.environ["SSL_CERT_DIR"] = os.devnull
     import pyrudof
 
     shapes = _ntriples(rules.shapes)
 
     def run(data: Sequence[Triple]) -> Verdict:
+        with _no_certificates():
+            return judged(data)
+
+    def judged(data: Sequence[Triple]) -> Verdict:
         session = pyrudof.Rudof(pyrudof.RudofConfig())
         try:
             session.read_data(_ntriples([*rules.background, *data]), format=pyrudof.RDFFormat.NTriples)
@@ -94,6 +97,22 @@ def rudof(rules: Rules) -> Run:
         return Verdict(report_rows(index, index.pairs[rdf.PREFIXES["sh"] + "conforms"][0][0]))
 
     return run
+
+
+@contextmanager
+def _no_certificates() -> Iterator[None]:
+    """rudof reads all CA certificates at every call, for requests that are never made here; others do need them."""
+    names = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, os.devnull))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _ntriples(triples: Iterable[Triple]) -> str:

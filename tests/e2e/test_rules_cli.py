@@ -24,7 +24,7 @@ RULE = """@prefix acme: <https://w3id.org/fairmesh/rules/org/acme/> .
 
 acme:cost-centre a sh:NodeShape ; fm:mode fm:advise ;
   fm:nextMode fm:gate ; fm:nextModeFrom "2027-01-01"^^xsd:date ;
-  rdfs:comment "Costs are charged by cost centre."@en ;
+  rdfs:label "Cost centre"@en ; rdfs:comment "Costs are charged by cost centre."@en ;
   dct:creator "controlling" ; dct:issued "2026-11-21"^^xsd:date ;
   sh:targetClass dprod:DataProduct ;
   sh:property [ sh:path dct:accrualMethod ; sh:minCount 1 ] ;

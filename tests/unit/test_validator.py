@@ -148,7 +148,7 @@ def test_nobody_waits_long_for_a_rule_that_was_stopped_often(
         assert judge(impatient, case(1), timeout=1.0)[0].failed == STOPPED
     limits.clear()
     assert judge(impatient, case(1))[0].failed == STOPPED
-    assert limits == [20.0, SHORT], "the others at once, and the slow one alone"
+    assert limits == [governance._FIRST, SHORT], "the others at once, and the slow one alone"
     reports = judge(impatient, *(case(extent) for extent in (1, 1, 2)), timeout=SHORT)
     assert reports[0].failed == STOPPED
     assert "used up its time on other products" in reports[-1].failed[0][1]
