@@ -10,7 +10,7 @@ from typing import Any
 from fairmesh.api.client import Client
 from fairmesh.api.output import table
 from fairmesh.api.policy_reads import refuse
-from fairmesh.catalog.errors import NotFound
+from fairmesh.catalog.errors import InputError, NotFound
 
 PATIENCE = 3600.0
 """Seconds without an answer after which a server that judges its whole mesh counts as gone."""
@@ -125,7 +125,13 @@ def pending(client: Client) -> Mapping[str, int]:
 
 
 def _sent(files: Mapping[str, bytes], domain: str | None) -> dict[str, object]:
-    sent = [{"path": path, "content": body.decode("utf-8", "surrogateescape")} for path, body in files.items()]
+    """What is sent of a set. Raises `InputError` for a file that is not UTF-8."""
+    sent = []
+    for path, body in files.items():
+        try:
+            sent.append({"path": path, "content": body.decode("utf-8")})
+        except UnicodeDecodeError:
+            raise InputError(f"{path} is not UTF-8", remedy="Save it as UTF-8") from None
     return {"files": sent, "domain": domain}
 
 

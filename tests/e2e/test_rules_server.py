@@ -436,3 +436,13 @@ def test_every_format_leads_to_the_rules_page(ran: Callable[..., Ran], tmp_path:
 )
 def test_an_organisations_own_rules_have_pages_on_its_servers_alone(pages: str, rule: str, page: str | None) -> None:
     assert Run("validate", (), (), pages=pages).page(rule) == page
+
+
+@pytest.mark.parametrize("command", ["impact", "publish"])
+def test_a_file_that_is_no_text_is_refused_before_anything_is_sent(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "org" / "acme").mkdir(parents=True)
+    (tmp_path / "org" / "acme" / "shapes.ttl").write_bytes(b"# \xff\n")
+    assert main(["rules", command, str(tmp_path), "--server", "http://127.0.0.1:1"]) == 2
+    assert "org/acme/shapes.ttl is not UTF-8. Save it as UTF-8" in capsys.readouterr().err
