@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from rdflib import SH
 
 from fairmesh.catalog import governance, rdf
-from fairmesh.catalog.computed import Computed, Facts, Index, compute, date_span, well_formed_tag
+from fairmesh.catalog.computed import Computed, Facts, Index, compute
 from fairmesh.catalog.errors import ConfigError, InputError
 from fairmesh.catalog.examples import ExampleResult, check_examples
 from fairmesh.catalog.governance import (
@@ -639,32 +639,6 @@ def test_a_finding_about_a_duplicate_name_points_at_the_columns_name() -> None:
     found = check(rules(rule(one_of, target="csvw:Column")), text).findings
     name = PREFIXES["csvw"] + "name"
     assert [(f.focus, f.path, f.value) for f in found] == [(f"{PRODUCT}/{n}", name, '"a"') for n in (1, 2)]
-
-
-@given(st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1)))
-def test_a_moment_lies_in_the_span_of_its_date(moment: datetime) -> None:
-    moment = moment.replace(tzinfo=UTC)
-    xsd = PREFIXES["xsd"]
-    for form, datatype in [
-        (moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "dateTime"),
-        (moment.strftime("%Y-%m-%d"), "date"),
-        (moment.strftime("%Y-%m"), "gYearMonth"),
-        (moment.strftime("%Y"), "gYear"),
-    ]:
-        span = date_span(Literal(form, datatype=NamedNode(xsd + datatype)))
-        assert span is not None
-        assert span[0] <= moment < span[1]
-
-
-@pytest.mark.parametrize(
-    ("tag", "fine"),
-    [
-        *((tag, True) for tag in ("en", "zh-Hant-TW", "sl-rozaj-1994", "x-y", "i-klingon", "de-a-b12")),
-        *((tag, False) for tag in ("e", "en_US", "toolonglangtag", "en-a", "")),
-    ],
-)
-def test_language_tags(tag: str, fine: bool) -> None:
-    assert well_formed_tag(tag) is fine
 
 
 # -- reports ----------------------------------------------------------------------------------------------------------
