@@ -7,6 +7,7 @@ own nodes described, shared nodes named, nothing said about anybody else's node.
 from __future__ import annotations
 
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -454,23 +455,30 @@ class Statements:
     def __init__(self, triples: Iterable[Triple]) -> None:
         self.by_subject: dict[str, dict[str, list[NamedNode | BlankNode | Literal]]] = {}
         for t in triples:
-            self.by_subject.setdefault(t.subject.value, {}).setdefault(t.predicate.value, []).append(t.object)
+            said = self.by_subject.setdefault(t.subject.value, {})
+            said.setdefault(sys.intern(t.predicate.value), []).append(t.object)
 
     def objects(self, subject: str, predicate: str) -> list[NamedNode | BlankNode | Literal]:
         return self.by_subject.get(subject, {}).get(predicate, [])
 
     def iris(self, subject: str, *predicates: str) -> list[str]:
         """Sorted IRIs."""
-        return sorted({o.value for p in predicates for o in self.objects(subject, p) if isinstance(o, NamedNode)})
+        said = self.by_subject.get(subject)
+        if said is None or said.keys().isdisjoint(predicates):
+            return []
+        found = [o.value for p in predicates for o in said.get(p, ()) if isinstance(o, NamedNode)]
+        return found if len(found) < 2 else sorted(set(found))
 
     def texts(self, subject: str, *predicates: str) -> list[tuple[str, str, str]]:
         """(predicate, text, language or "") of literals, in the order of `predicates`, then sorted."""
+        said = self.by_subject.get(subject)
+        if said is None or said.keys().isdisjoint(predicates):
+            return []
         return [
             (p, text, lang)
             for p in predicates
-            for text, lang in sorted(
-                (o.value, o.language or "") for o in self.objects(subject, p) if isinstance(o, Literal)
-            )
+            if p in said
+            for text, lang in sorted((o.value, o.language or "") for o in said[p] if isinstance(o, Literal))
         ]
 
     def named(self) -> Iterator[str]:

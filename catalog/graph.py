@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from pyoxigraph import Literal, NamedNode, Store
+from pyoxigraph import Literal, NamedNode, RdfFormat, Store
 
 from fairmesh.catalog.errors import ConfigError
 from fairmesh.catalog.model import FM
@@ -38,14 +39,16 @@ class Graph(Protocol):
     def reflects(self) -> int:
         """The journal sequence number the content corresponds to; 0 when empty."""
 
-    def replace(self, product: str, nquads: bytes, seq: int) -> None:
-        """Atomically make `nquads` (canonical; empty removes) the product's graph and `seq` the number reflected."""
+    def replace(self, name: str, nquads: bytes, seq: int) -> None:
+        """Atomically make `nquads` (canonical; empty removes) the graph of that name, which is a product's or
+        `VOCABULARY`, and `seq` the number reflected."""
 
     def advance(self, seq: int) -> None:
         """Note that an entry which says nothing about the graph has been seen."""
 
-    def set_vocabulary(self, triples: Iterable[Triple], seq: int) -> None:
-        """Atomically replace the vocabulary graph."""
+    def load(self, documents: Mapping[str, bytes], seq: int) -> None:
+        """As `replace`, for many graphs at once, while nobody reads: much quicker, and not atomic. When it fails or is
+        cut off, the number reflected is still the old one, and loading the same again makes up for it."""
 
     def match(
         self, subject: str | None, predicate: str | None = None, obj: str | None = None, *, graph: str | None = None
@@ -92,11 +95,11 @@ class OxigraphGraph:
         found = next(self.store.quads_for_pattern(_META, _REFLECTS, None, _META), None)
         return int(found.object.value) if found is not None and isinstance(found.object, Literal) else 0
 
-    def replace(self, product: str, nquads: bytes, seq: int) -> None:
-        name = NamedNode(product)
+    def replace(self, name: str, nquads: bytes, seq: int) -> None:
+        graph = NamedNode(name)
         # canonical bytes are N-Triples written by the store's own serialiser: nothing of the user's is pasted raw
-        insert = f"INSERT DATA {{ GRAPH {name} {{ {_kept(nquads).decode()} }} }} ;" if nquads else ""
-        self._update(f"DROP SILENT GRAPH {name} ; {insert} {self._mark(seq)}")
+        insert = f"INSERT DATA {{ GRAPH {graph} {{ {_kept(nquads).decode()} }} }} ;" if nquads else ""
+        self._update(f"DROP SILENT GRAPH {graph} ; {insert} {self._mark(seq)}")
 
     def advance(self, seq: int) -> None:
         self._update(self._mark(seq))
@@ -111,8 +114,16 @@ class OxigraphGraph:
             self._store = None
             self.store.update(text)
 
-    def set_vocabulary(self, triples: Iterable[Triple], seq: int) -> None:
-        self.replace(VOCABULARY, canonical(triples), seq)
+    def load(self, documents: Mapping[str, bytes], seq: int) -> None:
+        lines: list[bytes] = []
+        for name, nquads in documents.items():
+            graph = NamedNode(name)
+            if self.store.contains_named_graph(graph):
+                self.store.remove_graph(graph)
+            end = f" {graph} .".encode()
+            lines += [line.removesuffix(b" .") + end for line in _kept(nquads).split(b"\n") if line]
+        self.store.bulk_load(b"\n".join(lines), format=RdfFormat.N_QUADS, lenient=True)
+        self.advance(seq)
 
     def _mark(self, seq: int) -> str:
         return (
@@ -150,6 +161,9 @@ class OxigraphGraph:
 
     def close(self) -> None:
         """Release the folder."""
+        if self._store is not None:
+            with suppress(OSError):  # what is not flushed is replayed by the next opener, at length
+                self._store.flush()
         self._store, self._closed = None, True
 
 

@@ -10,19 +10,23 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
 from fairmesh.catalog.config import Settings
 from fairmesh.catalog.errors import ConfigError
 from fairmesh.catalog.governance import RuleSet
-from fairmesh.catalog.graph import Graph, OxigraphGraph
+from fairmesh.catalog.graph import VOCABULARY, Graph, OxigraphGraph
 from fairmesh.catalog.journal import Journal
 from fairmesh.catalog.model import Draft, Entry, EntryKind
-from fairmesh.catalog.rdf import Triple
+from fairmesh.catalog.rdf import Triple, canonical
 from fairmesh.catalog.rulefiles import FILE, SHIPPED, read_rules, vocabulary_of
 
 log = logging.getLogger("fairmesh")
+
+_BATCH = 2_000
+"""Entries that are brought into the graph together at a start: what is held in memory."""
 
 
 def load_rules(settings: Settings) -> tuple[RuleSet, Mapping[str, bytes]]:
@@ -36,13 +40,29 @@ def load_rules(settings: Settings) -> tuple[RuleSet, Mapping[str, bytes]]:
 
 def project_graph(graph: Graph, entry: Entry) -> None:
     """Bring the graph to where the journal is at this entry."""
+    stated = _stated(entry)
+    if stated is None:
+        graph.advance(entry.seq)
+    else:
+        graph.replace(*stated, entry.seq)
+
+
+def catch_up(graph: Graph, journal: Journal) -> int:
+    """Bring the graph, which nobody reads, to the end of the journal. Returns how many entries it had not reflected."""
+    count = 0
+    entries = journal.entries(after=graph.reflects())
+    while batch := list(islice(entries, _BATCH)):
+        graph.load(dict(filter(None, map(_stated, batch))), batch[-1].seq)
+        count += len(batch)
+    return count
+
+
+def _stated(entry: Entry) -> tuple[str, bytes] | None:
+    """The graph that an entry is about, and what it holds since."""
     draft = entry.draft
     if draft.kind is EntryKind.RULES:
-        graph.set_vocabulary(vocabulary_in(entry), entry.seq)
-    elif draft.product:
-        graph.replace(draft.product, draft.document, entry.seq)
-    else:
-        graph.advance(entry.seq)
+        return VOCABULARY, canonical(vocabulary_in(entry))
+    return (draft.product, draft.document) if draft.product else None
 
 
 def vocabulary_in(entry: Entry) -> list[Triple]:
@@ -116,10 +136,7 @@ def rebuild(settings: Settings) -> Rebuilt:
         before = _digest_of(old)
         shutil.rmtree(new, ignore_errors=True)
         graph = OxigraphGraph(new)
-        count = 0
-        for entry in journal.entries():
-            project_graph(graph, entry)
-            count += 1
+        count = catch_up(graph, journal)
         result = Rebuilt(count, before, graph.digest())
         graph.close()
         journal.close()

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from sys import intern
 
 from fairmesh.catalog.document import (
     COLUMN_CLASSIFICATION,
@@ -53,6 +54,7 @@ _FACETS = {
     FacetField.TERM: (DCT + "subject",),
     FacetField.FORMAT: (DCAT + "mediaType", DCT + "format"),
 }
+_STRING = NamedNode(PREFIXES["xsd"] + "string")
 _COLUMN_LISTS = (CSVW + "primaryKey", CSVW + "rowTitle")
 _OWN_CLASSIFICATION = {FacetField.CLASSIFICATION: (SENSITIVITY, COLUMN_CLASSIFICATION)}
 
@@ -114,7 +116,8 @@ def needs_of(graph: Statements, product: str) -> dict[str, int]:
     A text that names classified columns, such as `csvw:primaryKey`, is listed as "<subject> <predicate>".
     """
     needs = _column_needs(graph, product)
-    leading = [(target, bit) for predicate, bit in FIELDS.items() for target in graph.iris(product, predicate)]
+    said = graph.by_subject[product]
+    leading = [(target, bit) for field, bit in FIELDS.items() if field in said for target in graph.iris(product, field)]
     if any(target in graph.by_subject for target, _ in leading):
         links = {subject: graph.iris(subject, *said) for subject, said in graph.by_subject.items()}
         links[product] = graph.iris(product, *(p for p in graph.by_subject[product] if p not in FIELDS))
@@ -223,6 +226,7 @@ class _Projector:
         heading = (DPROD + "domain", DPROD + "dataProductOwner", DCAT + "contactPoint")
         self.discover = frozenset(self.graph.iris(product, *heading))
         self.shared = tuple(iri_base + folder for folder in SHARED)
+        self._made: dict[tuple[str, int], list[SearchText]] = {}
 
     def need(self, iri: str) -> int:
         need = Need.DISCOVER if iri == self.product or iri in self.discover else Need.READ
@@ -296,9 +300,10 @@ class _Projector:
 
     def _search(self) -> Iterable[SearchDocument]:
         common = list(self._common_facets())
+        inherited: dict[int, list[SearchFacet]] = {}
         distributions = {d: self.graph.iris(d, DCAT + "distribution") for d in self.datasets}
         for subject in self.graph.by_subject:
-            types = tuple(t for t in self.graph.iris(subject, TYPE) if self.nameable(t))
+            types = tuple(intern(t) for t in self.graph.iris(subject, TYPE) if self.nameable(t))
             if not types:
                 continue
             need = self.need(subject)
@@ -312,12 +317,13 @@ class _Projector:
                     for distribution in distributions[dataset]:
                         facets += self._facets(distribution, Need.READ, _FACETS)
             elif self._is_own(subject):
-                facets += [
-                    SearchFacet(need | f.need, f.field, f.value)
-                    for f in common
-                    if f.field is not FacetField.CLASSIFICATION
-                ]
-                facets += self._facets(subject, need, _FACETS | _OWN_CLASSIFICATION)
+                if need not in inherited:
+                    inherited[need] = [
+                        SearchFacet(need | f.need, f.field, f.value)
+                        for f in common
+                        if f.field is not FacetField.CLASSIFICATION
+                    ]
+                facets += inherited[need] + self._facets(subject, need, _FACETS | _OWN_CLASSIFICATION)
                 if subject in self.columns:
                     texts += [t for c in self.columns[subject] for t in self._texts(c, self.need(c))]
                     facets += [f for d in distributions[subject] for f in self._facets(d, need, _FACETS)]
@@ -333,13 +339,23 @@ class _Projector:
         named = self.graph.texts(subject, *TITLES)
         return next((text for _, text, lang in named if lang in ("", "en")), named[0][1] if named else tail(subject))
 
-    def _texts(self, subject: str, need: int) -> Iterable[SearchText]:
-        for predicate, objects in sorted(
-            self.graph.by_subject[subject].items() if subject in self.graph.by_subject else ()
-        ):
-            for literal in sorted((o for o in objects if isinstance(o, Literal) and _is_text(o)), key=str):
-                at = Need.READ if subject == self.product and predicate not in DISCOVER_PREDICATES else need
-                at |= self.needs.get(f"{subject} {predicate}", 0) | self.field(subject, predicate)
+    def _texts(self, subject: str, need: int) -> list[SearchText]:
+        """Its texts by predicate. A column's are found under its dataset and its product, too: they are made once."""
+        if (subject, need) not in self._made:
+            said = self.graph.by_subject.get(subject, {})
+            self._made[subject, need] = [
+                text for predicate in sorted(said) for text in self._stated(subject, predicate, said[predicate], need)
+            ]
+        return self._made[subject, need]
+
+    def _stated(
+        self, subject: str, predicate: str, objects: list[NamedNode | BlankNode | Literal], need: int
+    ) -> Iterable[SearchText]:
+        texts = [o for o in objects if isinstance(o, Literal) and _is_text(o)]
+        if texts:
+            at = Need.READ if subject == self.product and predicate not in DISCOVER_PREDICATES else need
+            at |= self.needs.get(f"{subject} {predicate}", 0) | self.field(subject, predicate)
+            for literal in sorted(texts, key=str):
                 yield SearchText(at, predicate, literal.value, literal.language or "")
 
     def _product_texts(self) -> list[SearchText]:
@@ -375,7 +391,7 @@ class _Projector:
             SearchFacet(need | self.needs.get(iri, 0) | self.field(subject, predicate), name, iri)
             for name, predicates in fields.items()
             for predicate in predicates
-            for iri in self.graph.iris(subject, predicate)
+            for iri in map(intern, self.graph.iris(subject, predicate))
             if self.nameable(iri)
         ]
 
@@ -386,7 +402,7 @@ def product_status(word: str) -> str:
 
 
 def _is_text(literal: Literal) -> bool:
-    return literal.language is not None or literal.datatype.value == PREFIXES["xsd"] + "string"
+    return literal.language is not None or literal.datatype == _STRING
 
 
 # -- the past ---------------------------------------------------------------------------------------------------------

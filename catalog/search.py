@@ -21,7 +21,7 @@ import hashlib
 import itertools
 import math
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias, cast
@@ -41,6 +41,7 @@ from fairmesh.catalog.model import (
     SearchOrder,
     SearchText,
 )
+from fairmesh.catalog.segments import BLOCK, DOCUMENT, FACET, POSTING, Segment, merge, sorted_segment
 from fairmesh.catalog.words import (
     TYPO,
     Array,
@@ -90,105 +91,7 @@ _K1, _B = 1.2, 0.6
 _MAX_CORRECTIONS = 8
 _MAX_SUGGESTIONS = 5
 _FEW_HITS = 3
-
-
-# -- segments -------------------------------------------------------------------------------------------------------
-
-_DOCUMENT = np.dtype(
-    [
-        ("need", "i8"),
-        ("stamp", "i8"),
-        ("slot", "i4"),
-        ("iri", "i4"),
-        ("types", "i4"),
-        ("label", "i4"),
-        ("updated", "f8"),
-    ],
-    align=True,
-)
-_BLOCK = np.dtype([("need", "i8"), ("length", "i8"), ("document", "i4")], align=True)
-_POSTING = np.dtype([("block", "u4"), ("weight", "u4")])
-_FACET = np.dtype([("need", "i8"), ("document", "i4"), ("field", "i4"), ("value", "i4")], align=True)
 _FIELDS = {field: number for number, field in enumerate(FacetField)}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Segment:
-    """A run of documents with their postings; never changed, only merged into larger ones.
-
-    A block is the text of one document for one need. `postings[starts[i]:starts[i + 1]]` are those of `terms[i]`.
-    Facets are sorted by field.
-    """
-
-    documents: Array
-    blocks: Array
-    terms: Array
-    starts: Array
-    postings: Array
-    facets: Array
-
-    @property
-    def size(self) -> int:
-        return len(self.postings) + len(self.documents)
-
-    def select(self, terms: Array) -> tuple[Array, Array]:
-        """Postings of these (sorted) terms, and for each the place of its term in `terms`."""
-        if not len(self.terms):
-            return self.postings, np.empty(0, np.int64)
-        at = np.searchsorted(self.terms, terms)
-        at[at == len(self.terms)] = 0
-        which = np.flatnonzero(self.terms[at] == terms)
-        at = at[which]
-        counts = self.starts[at + 1] - self.starts[at]
-        if len(at) == 1:
-            chosen = self.postings[self.starts[at[0]] : self.starts[at[0] + 1]]
-        else:
-            skipped = self.starts[at] - (np.cumsum(counts) - counts)
-            chosen = self.postings[np.repeat(skipped, counts) + np.arange(counts.sum())]
-        return chosen, np.repeat(which, counts)
-
-
-def _sorted_segment(documents: Array, blocks: Array, terms: Array, postings: Array, facets: Array) -> _Segment:
-    """`terms` runs beside `postings`, in any order."""
-    order = np.argsort(terms, kind="stable")
-    terms = terms[order]
-    starts = np.flatnonzero(np.diff(terms, prepend=-1))
-    facets = facets[np.argsort(facets["field"], kind="stable")]
-    return _Segment(documents, blocks, terms[starts], np.append(starts, len(terms)), postings[order], facets)
-
-
-def _merge(segments: Sequence[_Segment], stamps: Array) -> _Segment:
-    """One segment with what is still alive of these."""
-
-    def moved(rows: Array, column: str, by: int) -> Array:
-        rows = rows.copy()
-        rows[column] += by
-        return rows
-
-    first_document = np.cumsum([0, *(len(s.documents) for s in segments)]).tolist()
-    first_block = np.cumsum([0, *(len(s.blocks) for s in segments)]).tolist()
-    documents = np.concatenate([s.documents for s in segments])
-    blocks = np.concatenate([moved(s.blocks, "document", n) for s, n in zip(segments, first_document, strict=False)])
-    facets = np.concatenate([moved(s.facets, "document", n) for s, n in zip(segments, first_document, strict=False)])
-    postings = np.concatenate([moved(s.postings, "block", n) for s, n in zip(segments, first_block, strict=False)])
-    terms = np.concatenate([np.repeat(s.terms, np.diff(s.starts)) for s in segments])
-
-    alive = stamps[documents["slot"]] == documents["stamp"]
-    if not alive.all():
-        documents, new_document = documents[alive], np.cumsum(alive) - 1
-        alive_blocks = alive[blocks["document"]]
-        blocks, new_block = blocks[alive_blocks], np.cumsum(alive_blocks) - 1
-        blocks["document"] = new_document[blocks["document"]]
-        facets = facets[alive[facets["document"]]]
-        facets["document"] = new_document[facets["document"]]
-        alive_postings = alive_blocks[postings["block"]]
-        postings, terms = postings[alive_postings], terms[alive_postings]
-        postings["block"] = new_block[postings["block"]]
-    return _sorted_segment(documents, blocks, terms, postings, facets)
-
-
-def _tier(segment: _Segment) -> int:
-    return segment.size.bit_length() // 2
 
 
 # -- what one reader sees -------------------------------------------------------------------------------------------
@@ -208,7 +111,7 @@ class _Population:
     threads that race; both get the same.
     """
 
-    def __init__(self, segments: Sequence[_Segment], stamps: Array, visible: Grants, wanted: Bools, iris: Sorted):
+    def __init__(self, segments: Sequence[Segment], stamps: Array, visible: Grants, wanted: Bools, iris: Sorted):
         order = iris.order()
         seen = [
             (stamps[d["slot"]] == d["stamp"]) & _granted(visible, d["slot"], d["need"])
@@ -234,7 +137,7 @@ class _Population:
         self.average = float(self.lengths.sum()) / max(self.size, 1)
         self._facets: dict[FacetField, tuple[Array, Array, Array]] = {}
 
-    def _members(self, rows: Array, segment: _Segment, of_document: Array) -> Array:
+    def _members(self, rows: Array, segment: Segment, of_document: Array) -> Array:
         """The member each row counts for; -1 where the row or its document is hidden."""
         slots = segment.documents["slot"][rows["document"]]
         return np.where(_granted(self._visible, slots, rows["need"]), of_document[rows["document"]], -1)
@@ -457,7 +360,7 @@ class _Correction(NamedTuple):
 class Index:
     """Search documents by the slot of the product they come from.
 
-    `put` and `remove` need exclusive access; any number of threads may search between them. A write is seen by every
+    `put` and `load` need exclusive access; any number of threads may search between them. A write is seen by every
     search after it. Documents of several slots with one IRI are one resource: what is visible of them is searched
     and shown together.
 
@@ -468,7 +371,7 @@ class Index:
 
     def __init__(self) -> None:
         self._documents: dict[int, tuple[SearchDocument, ...]] = {}
-        self._segments: tuple[_Segment, ...] = ()
+        self._segments: tuple[Segment, ...] = ()
         self._stamps: Array = np.zeros(64, np.int64)  # by slot: the write whose rows count
         self._writes = 0
         self._alive = 0  # documents held
@@ -482,23 +385,25 @@ class Index:
         self._lock = threading.Lock()
 
     def put(self, slot: int, documents: Sequence[SearchDocument]) -> None:
-        """Replace all documents of the slot."""
-        if slot < 0:
-            raise ValueError(f"slot {slot} is negative")
-        segment = self._segment(slot, documents)
-        self._forget(slot)
-        if documents:
-            self._documents[slot] = tuple(documents)
-            self._alive += len(documents)
-            for number in set(segment.documents["iri"].tolist()):
-                self._slots_of_iri[number] = tuple(sorted((*self._slots_of_iri.get(number, ()), slot)))
-            self._stamps[slot] = self._writes
-            self._segments = (*self._segments, segment)
-        self._tidy()
+        """Replace all documents of the slot; none takes it out."""
+        self.load({slot: documents})
 
-    def remove(self, slot: int) -> None:
-        """Forget the slot's documents; one that has none is left as it is."""
-        self._forget(slot)
+    def load(self, by_slot: Mapping[int, Sequence[SearchDocument]]) -> None:
+        """Replace all documents of several slots: quicker than one after the other."""
+        if by_slot and min(by_slot) < 0:
+            raise ValueError(f"slot {min(by_slot)} is negative")
+        self._writes += 1
+        segment = self._segment(by_slot)
+        for slot, documents in by_slot.items():
+            self._forget(slot)
+            if documents:
+                self._documents[slot] = tuple(documents)
+                self._alive += len(documents)
+                self._stamps[slot] = self._writes
+        for slot, number in set(zip(*(segment.documents[name].tolist() for name in ("slot", "iri")), strict=True)):
+            self._slots_of_iri[number] = tuple(sorted((*self._slots_of_iri.get(number, ()), slot)))
+        if len(segment.documents):
+            self._segments = (*self._segments, segment)
         self._tidy()
 
     def digest(self) -> str:
@@ -555,14 +460,14 @@ class Index:
 
     # writing
 
-    def _segment(self, slot: int, documents: Sequence[SearchDocument]) -> _Segment:
-        self._writes += 1
+    def _segment(self, by_slot: Mapping[int, Sequence[SearchDocument]]) -> Segment:
         rows: list[tuple[Any, ...]] = []
         blocks: list[tuple[int, int, int]] = []
         facets: dict[tuple[int, int, int, int], None] = {}
         terms: list[int] = []
         postings: list[tuple[int, int]] = []
-        for number, document in enumerate(documents):
+        for slot, document in ((slot, document) for slot, documents in by_slot.items() for document in documents):
+            number = len(rows)
             rows.append((
                 document.need, self._writes, slot, self._iris.number(document.iri),
                 self._types.setdefault(frozenset(document.types), len(self._types)),
@@ -575,12 +480,12 @@ class Index:
                 blocks.append((need, length, number))
             for facet in document.facets:
                 facets[facet.need, number, _FIELDS[facet.field], self._facet_values.number(facet.value)] = None
-        return _sorted_segment(
-            np.array(rows, _DOCUMENT),
-            np.array(blocks, _BLOCK),
+        return sorted_segment(
+            np.array(rows, DOCUMENT),
+            np.array(blocks, BLOCK),
             np.array(terms, np.int32),
-            np.array(postings, _POSTING),
-            np.array(list(facets), _FACET),
+            np.array(postings, POSTING),
+            np.array(list(facets), FACET),
         )
 
     def _weights(self, texts: Iterable[SearchText]) -> tuple[dict[int, int], int]:
@@ -610,14 +515,14 @@ class Index:
         """Merge segments so that few are left, each row a logarithmic number of times, and drop dead rows in time."""
         segments = list(self._segments)
         while segments:
-            tier = _tier(segments[-1])
-            run = next((n for n, s in enumerate(reversed(segments)) if _tier(s) > tier), len(segments))
+            tier = segments[-1].tier
+            run = next((n for n, s in enumerate(reversed(segments)) if s.tier > tier), len(segments))
             if run < 4:
                 break
-            segments[-run:] = [_merge(segments[-run:], self._stamps)]
+            segments[-run:] = [merge(segments[-run:], self._stamps)]
         held = sum(len(segment.documents) for segment in segments)
         if held > 2 * self._alive + 64:
-            segments = [_merge(segments, self._stamps)]
+            segments = [merge(segments, self._stamps)]
         self._segments = tuple(segments)
 
     # reading

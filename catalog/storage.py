@@ -21,14 +21,19 @@ from fairmesh.catalog.graph import Graph
 from fairmesh.catalog.journal import Journal
 from fairmesh.catalog.lineage import LineageIndex
 from fairmesh.catalog.locking import SharedLock
-from fairmesh.catalog.model import Draft, Entry, EntryKind
-from fairmesh.catalog.opening import project_graph, vocabulary_in
+from fairmesh.catalog.model import Draft, Entry, EntryKind, SearchDocument
+from fairmesh.catalog.opening import catch_up, project_graph, vocabulary_in
 from fairmesh.catalog.projection import Projection, project
 from fairmesh.catalog.registry import Product, Registry
 from fairmesh.catalog.search import Index
 from fairmesh.catalog.standing import Standing, Standings
 
 log = logging.getLogger("fairmesh")
+
+Find = Callable[[int, Sequence[SearchDocument]], None]
+"""Takes what is found of a product, by its slot, instead of what was found before."""
+_BATCH = 500
+"""Products that are brought into the text index together at a start."""
 
 
 class Storage:
@@ -57,8 +62,7 @@ class Storage:
                 remedy="Run `fairmesh rebuild` on this data directory",
             )
         try:
-            for entry in self.journal.entries(after=self.graph.reflects()):
-                project_graph(self.graph, entry)
+            catch_up(self.graph, self.journal)
         except OSError as error:
             raise StorageUnavailable(
                 f"the graph cannot be brought up to date: {error}",
@@ -66,8 +70,13 @@ class Storage:
             ) from error
         verdicts = self.journal.entries(kinds=[EntryKind.CONFORMANCE])
         rules = self.journal.headlines([EntryKind.RULES])
+        found: dict[int, Sequence[SearchDocument]] = {}
         for entry in heapq.merge(self.journal.heads(), verdicts, rules, key=lambda entry: entry.seq):
-            self._restore(entry)
+            self._restore(entry, found.__setitem__)
+            if len(found) == _BATCH:
+                self.search.load(found)
+                found.clear()
+        self.search.load(found)
         self.applied = head
 
     def close(self) -> None:
@@ -157,13 +166,13 @@ class Storage:
         heads = [self.journal.product_head(home) for home in live if not self.registry.by_home[home].retired]
         return [head for head in heads if head is not None]
 
-    def _place(self, entry: Entry, projection: Projection | None) -> None:
-        draft = entry.draft
+    def _place(self, entry: Entry, projection: Projection | None, find: Find | None = None) -> None:
+        draft, find = entry.draft, find or self.search.put
         if draft.kind is EntryKind.RETIRE:
             product = self.registry.retire(
                 draft.product, revision=draft.revision, at=draft.at, by=draft.actor, detail=draft.detail
             )
-            self.search.remove(product.slot)
+            find(product.slot, ())
             self.lineage.remove(product.slot)
             self.standings.refer(product)
             self.standings.forget(product)
@@ -174,7 +183,7 @@ class Storage:
         elif projection is not None:
             product = self.registry.put(draft.product, projection, revision=draft.revision, at=draft.at, by=draft.actor)
             product.created_at = datetime.fromisoformat(draft.detail["created"])
-            self.search.put(product.slot, projection.search)
+            find(product.slot, projection.search)
             self.lineage.put(
                 product.slot, projection.product, projection.lineage_nodes, projection.lineage, projection.parents
             )
@@ -192,12 +201,12 @@ class Storage:
         if "upto" in draft.detail:
             self.standings.edition, self.standings.upto = draft.detail["edition"], draft.detail["upto"]
 
-    def _restore(self, head: Entry) -> None:
+    def _restore(self, head: Entry, find: Find) -> None:
         """Place a product as its newest entry has it; of a retired one its last document gives key and facts."""
         if head.draft.kind is EntryKind.RETIRE:
             last = self.journal.product_history(head.draft.product, first=2)[1]
-            self.place(last)
-        self.place(head)
+            self._place(last, self._projection(last), find)
+        self._place(head, self._projection(head), find)
 
 
 def alive(product: Product | None) -> bool:

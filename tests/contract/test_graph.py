@@ -12,7 +12,8 @@ from fairmesh.catalog.errors import ConfigError
 from fairmesh.catalog.graph import VOCABULARY, Graph, OxigraphGraph
 from fairmesh.catalog.rdf import Literal, NamedNode, Triple
 
-A, B = "http://localhost/id/a.one", "http://localhost/id/a.two"
+A, B, C = "http://localhost/id/a.one", "http://localhost/id/a.two", "http://localhost/id/a.three"
+INTEGER = NamedNode("http://www.w3.org/2001/XMLSchema#integer")
 TITLE, PART = "http://purl.org/dc/terms/title", "http://purl.org/dc/terms/hasPart"
 Open = Callable[[], Graph]
 
@@ -62,6 +63,32 @@ def test_an_empty_document_removes(open_graph: Open) -> None:
     assert graph.reflects() == 2
 
 
+def test_loading_many_is_replacing_each(open_graph: Open) -> None:
+    numbers = rdf.canonical([triple(A, TITLE, Literal(n, datatype=INTEGER)) for n in ("1", "01", "+1")])
+    graph = open_graph()
+    for seq, (name, nquads) in enumerate([(A, numbers), (B, SECOND), (VOCABULARY, FIRST)], 1):
+        graph.replace(name, nquads, seq)
+    digest = graph.digest()
+    graph.clear()
+    graph.replace(A, FIRST, 1)
+    graph.replace(C, FIRST, 2)
+    graph.load({A: numbers, B: SECOND, VOCABULARY: FIRST, C: b""}, 9)
+    assert (graph.digest(), graph.reflects()) == (digest, 9)
+    assert rdf.canonical(graph.graph(A)) == numbers
+    graph.load({}, 10)
+    assert (graph.digest(), graph.reflects()) == (digest, 10)
+
+
+def test_a_load_that_was_cut_off_is_made_up_for_by_the_next(open_graph: Open) -> None:
+    graph = open_graph()
+    graph.replace(A, FIRST, 1)
+    with pytest.raises(SyntaxError):
+        graph.load({A: SECOND, B: b"no statement .\n"}, 3)
+    assert graph.reflects() == 1
+    graph.load({A: SECOND, B: FIRST}, 3)
+    assert (rdf.canonical(graph.graph(A)), rdf.canonical(graph.graph(B)), graph.reflects()) == (SECOND, FIRST, 3)
+
+
 def test_advancing_changes_nothing_else(open_graph: Open) -> None:
     graph = open_graph()
     graph.replace(A, FIRST, 1)
@@ -74,7 +101,7 @@ def test_match_by_each_position_names_the_graph(open_graph: Open) -> None:
     graph = open_graph()
     graph.replace(A, FIRST, 1)
     graph.replace(B, rdf.canonical([triple(B, PART, A)]), 2)
-    graph.set_vocabulary([triple(TITLE, TITLE, Literal("title"))], 3)
+    graph.replace(VOCABULARY, rdf.canonical([triple(TITLE, TITLE, Literal("title"))]), 3)
     assert {g for _, g in graph.match(None)} == {A, B, VOCABULARY}
     assert [g for _, g in graph.match(None, PART, B)] == [A]
     assert [t.subject for t, _ in graph.match(None, None, A)] == [NamedNode(B)]

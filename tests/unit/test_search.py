@@ -446,7 +446,7 @@ def test_a_result_answers_for_its_moment() -> None:
     index.put(2, [document("c", "customer", facets=[(FacetField.DOMAIN, "d")])])
     before = index.search(SearchQuery("custumer "), ALL)
     index.put(2, [document("z", "costumer", facets=[(FacetField.DOMAIN, "e")])])
-    index.remove(0)
+    index.put(0, ())
     assert before.suggestions() == ("customer",)
     assert before.facets([FacetField.DOMAIN], 5)[0].buckets == (FacetBucket("d", 1),)
     after = index.search(SearchQuery("custumer "), ALL)
@@ -516,8 +516,30 @@ def test_put_replaces_and_remove_forgets() -> None:
     index.put(0, [document("a", "blue"), document("a2", "red")])
     assert (found(index, "red"), found(index, "blue")) == (["a2"], ["a"])
     index.put(0, [])
-    index.remove(17)
+    index.put(17, ())
     assert found(index, None) == ["b"]
+
+
+def test_loading_many_is_putting_each() -> None:
+    documents = {
+        0: [document("a", "red", text("hidden", need=1 << 40)), document("shared", "one")],
+        3: [document("b", "green", "green", facets=[(FacetField.LICENSE, "mit")])],
+        5: [document("shared", "two")],
+        7: (),
+    }
+    apart, together = corpus("old"), corpus("old")
+    for slot, each in documents.items():
+        apart.put(slot, each)
+    together.load(documents)
+    assert together.digest() == apart.digest()
+    for query in ("red", "green", "two", "old", "hidden", None):
+        answers = [index.search(SearchQuery(query), ALL) for index in (apart, together)]
+        assert answers[0].hits == answers[1].hits
+        facets = [answer.facets([FacetField.LICENSE, FacetField.TYPE], 5) for answer in answers]
+        assert facets[0] == facets[1]
+    together.load({0: (), 5: [document("c", "red")]})
+    assert found(together, "red") == ["c"]
+    assert found(together, None) == ["b", "c"]
 
 
 def test_many_rewrites_stay_small() -> None:
