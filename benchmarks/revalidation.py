@@ -9,21 +9,23 @@ them to be judged. The plain side is `pyshacl.validate` on one product's text, t
 from __future__ import annotations
 
 import argparse
+import itertools
 import resource
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyshacl
-from generator import products
+from generator import DOMAINS, products
 
 from fairmesh.catalog import Catalog, Settings, document
 from fairmesh.catalog.journal import Journal
-from fairmesh.catalog.model import Draft, EntryKind, FacetField, PageRequest, SearchOrder, Subject
+from fairmesh.catalog.model import Draft, EntryKind, FacetField, PageRequest, SearchOrder, Subject, Submission
 from fairmesh.catalog.opening import check_base
-from fairmesh.catalog.overview import overview
+from fairmesh.catalog.overview import overview, trend
 from fairmesh.catalog.rdf import TURTLE
 from fairmesh.catalog.rulefiles import read_rules
 from fairmesh.catalog.ruleimpact import rule_impact
@@ -31,6 +33,10 @@ from fairmesh.catalog.ruleimpact import rule_impact
 NOW = datetime.now(UTC)
 STEWARD = Subject("bench", "service", ("steward",), clearance="restricted")
 ANALYST = Subject("reader", "service", ("analyst",), clearance="internal")
+PRODUCER = Subject("ci", "service", ("producer",), domains=DOMAINS, clearance="restricted")
+USED = b"Demand planning"
+FEW = 30
+"""Registrations that are timed."""
 RULE = b"""@base <https://w3id.org/fairmesh/rules/org/bench/> .
 @prefix bench: <https://w3id.org/fairmesh/rules/org/bench/> .
 @prefix dct: <http://purl.org/dc/terms/> .
@@ -65,6 +71,17 @@ def fill(settings: Settings, count: int, triples: int) -> None:
             drafts = []
     journal.append(drafts)
     journal.close()
+
+
+def written(catalog: Catalog, name: str) -> Iterator[float]:
+    """Seconds that each of a few registrations takes until it is acknowledged and shown; `RULE` refuses none."""
+    fine = (product for product in products(2 * FEW, triples=50, seed=3) if USED not in product.turtle)
+    for product in itertools.islice(fine, FEW):
+        text = product.turtle.replace(product.key.encode(), f"{product.key}-{name}".encode())
+        start = time.perf_counter()
+        (outcome,) = catalog.register(PRODUCER, [Submission(text)], channel="http")
+        yield time.perf_counter() - start
+        assert outcome.error is None, outcome.error
 
 
 def memory() -> float:
@@ -130,9 +147,15 @@ def reads(catalog: Catalog) -> None:
                 start = time.perf_counter()
                 shown = overview(view, catalog, None, None)
                 took = time.perf_counter() - start
+                start = time.perf_counter()
+                overview(view, catalog, None, NOW)
+                then = time.perf_counter() - start
+                start = time.perf_counter()
+                trend(view, catalog, None, None, 12)
+                points = time.perf_counter() - start
             print(
                 f"{subject.id}, {attempt}: two facets {facets * 1e3:.0f} ms, overview of {shown.products:,} products"
-                f" {took * 1e3:.0f} ms"
+                f" {took * 1e3:.0f} ms, of a past moment {then * 1e3:.0f} ms, a trend of 12 {points * 1e3:.0f} ms"
             )
 
 
@@ -151,9 +174,19 @@ def changed(catalog: Catalog, count: int) -> None:
     print(
         f"impact of one rule on {impact.products:,} products: {took:.1f} s, {len(impact.newly_failing):,} newly failing"
     )
+    idle = list(written(catalog, "idle"))
     start = time.perf_counter()
     catalog.rule_publishing.publish(STEWARD, files, catalog.access, channel="http")
-    print(f"published in {time.perf_counter() - start:.1f} s; all judged again {judged(catalog, count):.1f} s later")
+    print(f"published in {time.perf_counter() - start:.1f} s")
+    start = time.perf_counter()
+    busy = list(written(catalog, "busy"))
+    judged(catalog, count)
+    print(f"all judged again in {time.perf_counter() - start:.1f} s")
+    for name, times in (("idle", idle), ("meanwhile", busy)):
+        print(
+            f"a registration, {name}: median {statistics.median(times) * 1e3:.0f} ms, slowest {max(times) * 1e3:.0f} ms"
+        )
+    print(f"ratio of the medians {statistics.median(busy) / statistics.median(idle):.1f}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from fairmesh.catalog.document import DPROD
 from fairmesh.catalog.errors import InputError
 from fairmesh.catalog.judging import waived_by_key
-from fairmesh.catalog.model import Entry, EntryKind, Need, Page
+from fairmesh.catalog.model import FIELDS, Entry, EntryKind, Need, Page
 from fairmesh.catalog.paging import Cursors
 from fairmesh.catalog.projection import remember
 from fairmesh.catalog.standing import Standing
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 MAX_FIRST = 200
 _MOMENT = timedelta(microseconds=1)
 _UNSEEN = Standing("")
+_FIELDS = sum(FIELDS.values())
 
 
-class ChangeKind(StrEnum):
+class EventKind(StrEnum):
     REGISTERED = "REGISTERED"
     UPDATED = "UPDATED"
     RETIRED = "RETIRED"
@@ -42,12 +43,12 @@ class ChangeKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Event:
     """One event. `home` and `revision` are those of the product, "" and 0 where it is about none; `conforms` is set
     when its conformance changed. When rules changed, which everybody may read, `ruleset` is the digest of those in
     force since, and `rules_of` the domain whose rules alone were replaced, if so."""
 
-    kind: ChangeKind
+    kind: EventKind
     at: datetime
     by: str | None
     home: str
@@ -64,10 +65,10 @@ class Change:
         return self.at.isoformat(), self.kind.value, f"{self.home} {self.revision} {self.conforms}"
 
 
-def changes(
-    view: View, catalog: Catalog, *, kinds: Collection[ChangeKind] | None, domain: str | None, home: str | None,
+def events(
+    view: View, catalog: Catalog, *, kinds: Collection[EventKind] | None, domain: str | None, home: str | None,
     first: int, after: str | None,
-) -> Page[Change]:  # fmt: skip
+) -> Page[Event]:  # fmt: skip
     """At most `first` events after a cursor, oldest first; `total` is how many are on the page.
 
     `domain` (IRI) and `home` keep those of one domain or product. Raises `InputError` for a bad cursor or size.
@@ -77,16 +78,16 @@ def changes(
     cursors = Cursors(catalog.iri_base)
     start = None if after is None else _place(cursors.read(after))
     inside = None if domain is None else view.subjects(DPROD + "domain", [domain])
-    found: list[Change] = []
-    for change in _visible(view, catalog, None if start is None else datetime.fromisoformat(start[0])):
-        product = catalog.registry.by_home.get(change.home)
+    found: list[Event] = []
+    for event in _visible(view, catalog, None if start is None else datetime.fromisoformat(start[0])):
+        product = catalog.registry.by_home.get(event.home)
         if (
-            (start is None or change.place > start)
-            and (kinds is None or change.kind in kinds)
-            and (home is None or change.home == home)
+            (start is None or event.place > start)
+            and (kinds is None or event.kind in kinds)
+            and (home is None or event.home == home)
             and (inside is None or (product is not None and product.iri in inside))
         ):
-            found.append(change)
+            found.append(event)
             if len(found) > first:
                 break
     shown = tuple(found[:first])
@@ -103,7 +104,7 @@ def _place(read: tuple[str | float, ...]) -> tuple[str, str, str]:
     return str(at), str(kind), str(home)
 
 
-def _visible(view: View, catalog: Catalog, since: datetime | None) -> Iterator[Change]:
+def _visible(view: View, catalog: Catalog, since: datetime | None) -> Iterator[Event]:
     """All events since a moment that the reader may know of, in their order."""
     kinds = (EntryKind.REGISTER, EntryKind.RETIRE, EntryKind.RULES, EntryKind.POLICY)
     plain = catalog.journal.headlines(kinds, since=since)
@@ -111,36 +112,40 @@ def _visible(view: View, catalog: Catalog, since: datetime | None) -> Iterator[C
         e for e in catalog.journal.entries(kinds=[EntryKind.CONFORMANCE]) if since is None or e.draft.at >= since
     )
     sight = _Sight(view, catalog)
-    waiting: list[Change] = []
+    waiting: list[Event] = []
     for entry in heapq.merge(plain, verdicts, key=lambda entry: entry.seq):
+        if (
+            entry.seq > catalog.storage.applied
+        ):  # it is not shown yet: were a later one told of, it would be passed over
+            break
         if waiting and waiting[0].at != entry.draft.at:
-            yield from sorted(waiting, key=lambda change: change.place)
+            yield from sorted(waiting, key=lambda event: event.place)
             waiting = []
-        waiting += [change for change in _changes(entry) if sight.shows(change)]
-    yield from sorted(waiting, key=lambda change: change.place)
+        waiting += [event for event in _events(entry) if sight.shows(event)]
+    yield from sorted(waiting, key=lambda event: event.place)
 
 
-def _changes(entry: Entry) -> Iterator[Change]:
+def _events(entry: Entry) -> Iterator[Event]:
     draft = entry.draft
     if draft.kind is EntryKind.RULES:
-        yield Change(
-            ChangeKind.SHAPES_CHANGED, draft.at, draft.actor, "", 0, ruleset=draft.detail["digest"],
+        yield Event(
+            EventKind.SHAPES_CHANGED, draft.at, draft.actor, "", 0, ruleset=draft.detail["digest"],
             rules_of=draft.detail.get("domain"),
         )  # fmt: skip
     elif draft.kind is EntryKind.POLICY:
-        yield Change(ChangeKind.POLICY_CHANGED, draft.at, None, "", 0)
+        yield Event(EventKind.POLICY_CHANGED, draft.at, None, "", 0)
     elif draft.kind is EntryKind.RETIRE:
-        yield Change(ChangeKind.RETIRED, draft.at, draft.actor, draft.product, draft.revision)
+        yield Event(EventKind.RETIRED, draft.at, draft.actor, draft.product, draft.revision)
     elif draft.kind is EntryKind.REGISTER:
-        kind = ChangeKind.UPDATED if draft.detail.get("update") else ChangeKind.REGISTERED
-        yield Change(kind, draft.at, draft.actor, draft.product, draft.revision)
+        kind = EventKind.UPDATED if draft.detail.get("update") else EventKind.REGISTERED
+        yield Event(kind, draft.at, draft.actor, draft.product, draft.revision)
         if draft.detail.get("did") is False:  # what is registered conforms
-            yield Change(ChangeKind.CONFORMANCE_CHANGED, draft.at, None, draft.product, draft.revision, True)
+            yield Event(EventKind.CONFORMANCE_CHANGED, draft.at, None, draft.product, draft.revision, True)
     else:
         for home, kept in json.loads(draft.document).items():
             if kept["did"] is not None and kept["did"] != kept["conforms"]:
-                yield Change(
-                    ChangeKind.CONFORMANCE_CHANGED, draft.at, None, home, kept["revision"], kept["conforms"],
+                yield Event(
+                    EventKind.CONFORMANCE_CHANGED, draft.at, None, home, kept["revision"], kept["conforms"],
                     judged_again="upto" in draft.detail,
                 )  # fmt: skip
 
@@ -154,40 +159,47 @@ class _Sight:
         self._past: dict[tuple[str, int], bool] = {}
         self._whole = view.whole
 
-    def shows(self, change: Change) -> bool:
-        if not change.home:
+    def shows(self, event: Event) -> bool:
+        if not event.home:
             return True
-        product = self._catalog.registry.by_home.get(change.home)
-        if product is None or change.home not in self._readable:
+        product = self._catalog.registry.by_home.get(event.home)
+        if product is None or event.home not in self._readable:
             return False
-        if change.kind is ChangeKind.CONFORMANCE_CHANGED and not (product.retired or self._whole[product.slot]):
-            return self._turned(product, change)
-        if change.revision == product.revision:
+        if event.kind is EventKind.CONFORMANCE_CHANGED and not (product.retired or self._told_all(product)):
+            return self._turned(product, event)
+        if event.revision == product.revision:
             return True
-        return self._showed(product, change.revision)
+        return self._showed(product, event.revision)
 
-    def _turned(self, product: Product, change: Change) -> bool:
+    def _told_all(self, product: Product) -> bool:
+        """Whether the reader sees all that a standing of the product rests on and is told of all that is found."""
+        return bool(self._whole[product.slot]) and not _FIELDS & ~self._view.sight.grants(product)
+
+    def _turned(self, product: Product, event: Event) -> bool:
         """Whether the conformance of what the reader sees of a product changed as that of all of it did."""
-        before, after = (self._conformed(product, change, at) for at in (self._cause(change), change.at))
-        return after is change.conforms and before is not after
+        before, after = (self._conformed(product, event, at) for at in (self._cause(event), event.at))
+        return after is event.conforms and before is not after
 
-    def _conformed(self, product: Product, change: Change, moment: datetime) -> bool | None:
+    def _conformed(self, product: Product, event: Event, moment: datetime) -> bool | None:
         """Whether the product conformed at a moment, as the reader sees it; None for what today's policy hides."""
-        stood = self._catalog.judge.then(self._view, product, change.revision, _UNSEEN, moment)
+        whole = _UNSEEN
+        if _FIELDS & ~self._view.sight.grants(product):
+            whole = self._catalog.chronicle.of(product.slot, moment) or _UNSEEN
+        (stood,) = self._catalog.judge.then(self._view, [(product, event.revision, whole)], moment)
         if stood is _UNSEEN:  # all of it was seen then
-            return change.conforms if moment == change.at else not change.conforms
+            return event.conforms if moment == event.at else not event.conforms
         waived = waived_by_key(self._catalog.waivers, moment).get(product.key, frozenset())
         return None if stood is None else stood.conforms(waived)
 
-    def _cause(self, change: Change) -> datetime:
+    def _cause(self, event: Event) -> datetime:
         """Just before what made the conformance change: other rules, a day on which a mode turned, or a waiver."""
         rulings = self._catalog.rulings
-        version = rulings.in_force(change.at)
-        rules = None if version is None or not change.judged_again else rulings.known(version.digest)
-        if version is None or rules is None:
-            return change.at - _MOMENT
-        turns = [datetime.combine(day, time.min, UTC) for day in rules.turns]
-        return max([version.at, *(turn for turn in turns if turn <= change.at)]) - _MOMENT
+        version = rulings.versions.in_force(event.at)
+        ruling = None if version is None or not event.judged_again else rulings.known(version.digest)
+        if version is None or ruling is None:
+            return event.at - _MOMENT
+        turns = [datetime.combine(day, time.min, UTC) for day in ruling.rules.turns]
+        return max([version.at, *(turn for turn in turns if turn <= event.at)]) - _MOMENT
 
     def _showed(self, product: Product, revision: int) -> bool:
         """Whether today's policy shows that revision of the document."""
@@ -195,7 +207,7 @@ class _Sight:
         if known is None:
             found = self._catalog.journal.product_history(product.home, first=1, after=revision + 1)
             past = remember(found[0]) if found else None
-            granted = 0 if past is None or past.access is None else self._view.granted_then(past.access)
+            granted = 0 if past is None or past.access is None else self._view.granted_then([past.access])[past.access]
             retired = past is not None and past.access is None
             known = self._past[product.home, revision] = retired or granted & Need.READ == Need.READ
         return known

@@ -21,7 +21,7 @@ import os
 import sqlite3
 import threading
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -152,9 +152,10 @@ class Verification:
 class Journal:
     """Append and read. Safe to use from any thread, and from other processes on the same file."""
 
-    def __init__(self, database: _Sqlite) -> None:
+    def __init__(self, database: _Sqlite, newest: datetime = _EPOCH) -> None:
         self._database = database
         self._appending = threading.Lock()
+        self._newest = newest
 
     @classmethod
     def open(cls, folder: Path, *, create: bool = True) -> Journal:
@@ -173,6 +174,7 @@ class Journal:
             database.prepare()
             with database.transaction() as connection:
                 written = connection.scalar(select(_heads.c.format))
+                newest = connection.scalar(select(_entries.c.at).order_by(_entries.c.seq.desc()).limit(1))
         except BaseException:
             database.close()
             raise
@@ -182,7 +184,7 @@ class Journal:
                 f"{path} was written by a newer fairmesh (format {written}, known: {FORMAT})",
                 remedy="Start the newer version on this data directory.",
             )
-        return cls(database)
+        return cls(database, _EPOCH + (newest or 0) * _MICROSECOND)
 
     def close(self) -> None:
         self._database.close()
@@ -195,21 +197,29 @@ class Journal:
         The first entry of a journal, and no other, is of kind GENESIS with `{"iri_base": ...}` in its detail.
         A draft of a product must carry the revision after the product's newest (from 1); else `StaleRevision`.
         Raises `StorageUnavailable` when the disk refuses; reads go on, and a later append may succeed.
-        Times are stored in UTC with microseconds; `detail` comes back as JSON has it (tuples as lists).
+        Times are stored in UTC with microseconds, and ascend from entry to entry: a draft from before the newest
+        entry, or from its very microsecond, waited for its turn or was told the time by a clock that went back, and
+        is given the next one. `detail` comes back as JSON has it (tuples as lists).
         """
         if not drafts:
             return []
         rows = [_row(draft) for draft in drafts]
         with self._appending, self._database.transaction(write=True) as connection:
-            seq, previous = _sound_head(connection)
+            seq, previous, at = _sound_head(connection)
             _check_places(connection, seq, rows)
             for row in rows:
-                seq += 1
-                row["seq"], row["previous"] = seq, previous
+                seq, at = seq + 1, max(row["at"], at + 1)
+                row["seq"], row["previous"], row["at"] = seq, previous, at
                 row["hash"] = previous = _seal(row)
             connection.execute(insert(_entries), rows)
             connection.execute(update(_heads).values(seq=seq, hash=previous))
-        return [_entry(row) for row in rows]
+        added = [_entry(row) for row in rows]
+        self._newest = max(self._newest, added[-1].draft.at)
+        return added
+
+    def ascending(self, clock: Callable[[], datetime]) -> Callable[[], datetime]:
+        """The clock, but never before the newest entry this process knows: what is stored has happened."""
+        return lambda: max(clock(), self._newest)
 
     # -- reading
 
@@ -246,14 +256,15 @@ class Journal:
                 yield entry
                 after, previous = entry.seq, entry.hash
 
-    def headlines(self, kinds: Collection[EntryKind], *, since: datetime | None = None) -> Iterator[Entry]:
-        """All entries of these kinds (since a moment), in order, without their documents: quick to read, and not
-        checked for damage."""
+    def headlines(
+        self, kinds: Collection[EntryKind], *, since: datetime | None = None, after: int = 0
+    ) -> Iterator[Entry]:
+        """All entries of these kinds (since a moment, above a sequence number), in order, without their documents:
+        quick to read, and not checked for damage."""
         columns = [literal(_EMPTY).label(c.name) if c.name in ("document", "submitted") else c for c in _entries.c]
         query = select(*columns).where(_entries.c.kind.in_([kind.value for kind in kinds]))
         if since is not None:
             query = query.where(_entries.c.at >= (since - _EPOCH) // _MICROSECOND)
-        after = 0
         while chunk := self._chunk(query.where(_entries.c.seq > after).order_by(_entries.c.seq)):
             yield from map(_unsealed, chunk)
             after = chunk[-1]["seq"]
@@ -504,15 +515,17 @@ def _head(connection: Connection) -> tuple[int, str]:
     return row.seq, row.hash
 
 
-def _sound_head(connection: Connection) -> tuple[int, str]:
-    """The head, after making sure that it is the newest entry: a broken chain is not continued."""
+def _sound_head(connection: Connection) -> tuple[int, str, int]:
+    """Sequence, hash and time of the head, after making sure that it is the newest entry: a broken chain is not
+    continued."""
     head = _head(connection)
     newest = connection.execute(
-        select(_entries.c.seq, _entries.c.hash).order_by(_entries.c.seq.desc()).limit(1)
+        select(_entries.c.seq, _entries.c.hash, _entries.c.at).order_by(_entries.c.seq.desc()).limit(1)
     ).first()
-    if (tuple(newest) if newest else (0, "")) != head:
+    seq, digest, at = tuple(newest) if newest else (0, "", -_INT64)
+    if (seq, digest) != head:
         raise _corrupt(head[0], "", "is the head but not the newest entry")
-    return head
+    return seq, digest, at
 
 
 def _check_places(connection: Connection, seq: int, rows: Sequence[Mapping[str, Any]]) -> None:

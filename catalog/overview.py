@@ -6,13 +6,11 @@ Everything is counted from what the reader may see. Policy for the past is today
 from __future__ import annotations
 
 import heapq
-import json
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +18,6 @@ from numpy.typing import NDArray
 from fairmesh.catalog.document import DPROD
 from fairmesh.catalog.errors import InputError
 from fairmesh.catalog.judging import ALL, waived_by_key
-from fairmesh.catalog.model import Entry, EntryKind
 from fairmesh.catalog.standing import Columns, Standing
 
 if TYPE_CHECKING:
@@ -83,15 +80,6 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
-    """One product at the moment in question: how it stands, and the rules waived for it."""
-
-    product: Product
-    standing: Standing
-    waived: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
 class _Counted:
     """Products at the moment in question, row by row."""
 
@@ -134,9 +122,9 @@ def overview(view: View, catalog: Catalog, domain: str | None, at: datetime | No
     """
     now = catalog.clock()
     moment = _checked(at, now)
-    counted = _now(view, catalog, now) if moment is None else _counted(_then(view, catalog, moment))
+    counted = _now(view, catalog, now) if moment is None else _then(view, catalog, moment)
     counted = _of_domain(view, domain, counted)
-    version = view.ruling.version if moment is None else catalog.rulings.in_force(moment)
+    version = view.ruling.version if moment is None else catalog.rulings.versions.in_force(moment)
     digest = "" if version is None else version.digest
     failed = Counter(rule for standing in counted.standings for rule in standing.failed)
     return Overview(
@@ -169,8 +157,8 @@ def trend(view: View, catalog: Catalog, domain: str | None, until: datetime | No
     start = min(min(product.created_at for product in visible), end)
     moments = [start + timedelta(seconds=(end - start).total_seconds() * n / (points - 1)) for n in range(points)]
     found = []
-    for moment, cases in _at_each(view, catalog, moments):
-        counted = _of_domain(view, domain, _counted(cases))
+    for moment in moments:
+        counted = _of_domain(view, domain, _then(view, catalog, moment))
         found.append(Point(moment, len(counted.slots), counted.conforming, counted.mean()))
     return found
 
@@ -262,68 +250,41 @@ def _examples(alone: _Counted, of_rule: NDArray[np.bool_], products: Sequence[Pr
 
 
 def _now(view: View, catalog: Catalog, now: datetime) -> _Counted:
-    sighted, registry = view.sighted, catalog.registry
-    slots = np.flatnonzero(sighted.conforms >= 0)
-    rows = {slot: row for row, slot in enumerate(slots.tolist())}
-    waived = {
-        rows[product.slot]: rules for key, rules in waived_by_key(catalog.waivers, now).items()
-        if (product := registry.by_key.get(key)) is not None and product.slot in rows
-    }  # fmt: skip
-    columns = sighted.columns.packed(slots)
-    return _Counted(slots, columns, [sighted.standings[slot] for slot in rows], waived)
+    sighted = view.sighted
+    slots = np.flatnonzero(sighted.columns.conforms >= 0)
+    standings = [sighted.standings[slot] for slot in slots.tolist()]
+    return _Counted(slots, sighted.columns.packed(slots), standings, _waived(catalog, slots, now))
 
 
-def _counted(cases: Sequence[_Case]) -> _Counted:
-    columns = Columns(len(cases))
-    for row, case in enumerate(cases):
-        columns.put(row, case.standing, case.waived)
-    slots = np.array([case.product.slot for case in cases], np.int64)
-    return _Counted(slots, columns, [case.standing for case in cases], {n: c.waived for n, c in enumerate(cases)})
+def _then(view: View, catalog: Catalog, moment: datetime) -> _Counted:
+    """Products that the reader may read today, as they were."""
+    chronicle, products = catalog.chronicle, catalog.registry.slots
+    rows = chronicle.at(moment)
+    readable = np.zeros(len(products), np.bool_)
+    readable[[product.slot for product in view.readable]] = True
+    rows = rows[readable[chronicle.slots[rows]] & (chronicle.columns.conforms[rows] >= 0)]
+    slots, columns = chronicle.slots[rows], chronicle.columns.packed(rows)
+    standings = [cast(Standing, chronicle.standings[row]) for row in rows.tolist()]
+    as_now = np.array([product.revision for product in products], np.int64)[slots] == chronicle.revisions[rows]
+    all_told = as_now & view.whole[slots] & (columns.need & ~view.visible[slots] == 0)
+    hidden = []
+    partly = np.flatnonzero(~all_told).tolist()
+    asked = [(products[slots[row]], int(chronicle.revisions[rows[row]]), standings[row]) for row in partly]
+    for row, seen in zip(partly, catalog.judge.then(view, asked, moment), strict=True):
+        if seen is None:
+            hidden.append(row)
+        else:
+            standings[row] = seen
+            columns.put(row, seen)
+    waived = _waived(catalog, slots, moment)
+    for row, rules in waived.items():
+        columns.put(row, standings[row], rules)
+    return _Counted(slots, columns, standings, waived).kept(np.delete(np.arange(len(slots)), hidden))
 
 
-def _then(view: View, catalog: Catalog, moment: datetime) -> list[_Case]:
-    ((_, cases),) = _at_each(view, catalog, [moment])
-    return cases
-
-
-def _at_each(view: View, catalog: Catalog, moments: Sequence[datetime]) -> Iterator[tuple[datetime, list[_Case]]]:
-    """What stood at each of the moments, in order: products that the reader may read today, as they were."""
-    lines: dict[str, list[tuple[datetime, int, Standing | None]]] = {product.home: [] for product in view.readable}
-    for at, home, revision, standing in _chronicle(catalog, moments[-1]):
-        if home in lines:
-            lines[home].append((at, revision, standing))
-    products = {product.home: product for product in view.readable}
-    for moment in moments:
-        waived = waived_by_key(catalog.waivers, moment)
-        cases = []
-        for home, line in lines.items():
-            place = bisect_right(line, moment, key=lambda event: event[0])
-            _, revision, standing = line[place - 1] if place else (moment, 0, None)
-            if standing is not None:
-                seen = catalog.judge.then(view, products[home], revision, standing, moment)
-                if seen is not None:
-                    rules = waived.get(products[home].key, frozenset())
-                    cases.append(_Case(products[home], seen, rules))
-        yield moment, cases
-
-
-def _chronicle(catalog: Catalog, until: datetime) -> Iterator[tuple[datetime, str, int, Standing | None]]:
-    """Every event that changed how a product stood: when, its home, its revision, how it stands; None: retired."""
-    changes = catalog.journal.headlines([EntryKind.REGISTER, EntryKind.RETIRE])
-    verdicts = catalog.journal.entries(kinds=[EntryKind.CONFORMANCE])
-    for entry in heapq.merge(changes, verdicts, key=lambda entry: entry.seq):
-        if entry.draft.at > until:
-            return
-        yield from _events(entry)
-
-
-def _events(entry: Entry) -> Iterator[tuple[datetime, str, int, Standing | None]]:
-    draft = entry.draft
-    if draft.kind is EntryKind.CONFORMANCE:
-        for home, kept in json.loads(draft.document).items():
-            yield draft.at, home, kept["revision"], Standing.read(kept["standing"])
-    elif draft.kind is EntryKind.RETIRE:
-        yield draft.at, draft.product, draft.revision, None
-    else:  # what was registered before standings were kept had passed every gate
-        kept = draft.detail.get("standing", {"edition": draft.ruleset})
-        yield draft.at, draft.product, draft.revision, Standing.read(kept)
+def _waived(catalog: Catalog, slots: NDArray[np.int64], moment: datetime) -> dict[int, frozenset[str]]:
+    """By row, the rules that were waived for the product there at a moment."""
+    by_key = waived_by_key(catalog.waivers, moment)
+    known = {key: product.slot for key in by_key if (product := catalog.registry.by_key.get(key)) is not None}
+    rows = {slot: row for row, slot in enumerate(slots.tolist())} if known else {}
+    return {rows[slot]: by_key[key] for key, slot in known.items() if slot in rows}

@@ -11,7 +11,6 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from fairmesh.catalog import rdf
@@ -34,6 +33,8 @@ Find = Callable[[int, Sequence[SearchDocument]], None]
 """Takes what is found of a product, by its slot, instead of what was found before."""
 _BATCH = 500
 """Products that are brought into the text index together at a start."""
+_TOLD = 10_000
+"""Entries after which a start says how far it is."""
 
 
 class Storage:
@@ -71,8 +72,11 @@ class Storage:
         verdicts = self.journal.entries(kinds=[EntryKind.CONFORMANCE])
         rules = self.journal.headlines([EntryKind.RULES])
         found: dict[int, Sequence[SearchDocument]] = {}
-        for entry in heapq.merge(self.journal.heads(), verdicts, rules, key=lambda entry: entry.seq):
+        entries = heapq.merge(self.journal.heads(), verdicts, rules, key=lambda entry: entry.seq)
+        for count, entry in enumerate(entries, 1):
             self._restore(entry, found.__setitem__)
+            if count % _TOLD == 0:
+                log.info("opening the mesh: %s entries of the journal are read", f"{count:,}")
             if len(found) == _BATCH:
                 self.search.load(found)
                 found.clear()
@@ -98,9 +102,6 @@ class Storage:
         with self.writing:
             self.catch_up()
             self._refuse_when_closed()
-            last = self.journal.entry(self.journal.head()[0])
-            if last is not None and draft.at < last.draft.at:  # it waited for its turn: the journal is in order of time
-                draft = replace(draft, at=last.draft.at)
             entries = self.journal.append([draft])
             then(entries[0])
             self._apply_all(entries, "stored and in force", "the next write or start completes it")

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -56,6 +56,11 @@ def registration(name: str = "orders", revision: int = 1, document: bytes = b"<a
         ruleset="r" * 64,
         policy="p" * 64,
     )
+
+
+def moments(drafts: Sequence[Draft], after: datetime = NOON) -> list[Draft]:
+    """The drafts at the times a journal gives those of one moment: a microsecond apart, the first one after another."""
+    return [replace(draft, at=after + timedelta(microseconds=n)) for n, draft in enumerate(drafts, 1)]
 
 
 # -- adapters -------------------------------------------------------------------------------------------------------
@@ -157,7 +162,7 @@ def test_entries_come_back_as_they_went_in(adapter: SqliteAdapter, journal: Jour
     drafts = [registration("orders"), registration("orders", 2), registration("returns")]
     written = journal.append(drafts)
     assert [entry.seq for entry in written] == [2, 3, 4]
-    assert [entry.draft for entry in written] == drafts
+    assert [entry.draft for entry in written] == moments(drafts)
     assert journal.head() == (4, written[-1].hash)
     assert journal.iri_base == BASE
     journal.close()
@@ -166,6 +171,17 @@ def test_entries_come_back_as_they_went_in(adapter: SqliteAdapter, journal: Jour
     assert [again.entry(seq) for seq in (0, 1, 2, 5, -1, 2**80)][2:] == [written[0], None, None, None]
     assert again.verify() == module.Verification(4, written[-1].hash)
     again.close()
+
+
+def test_times_ascend_whatever_the_clock_says(adapter: SqliteAdapter, journal: Journal) -> None:
+    hour = timedelta(hours=1)
+    told = [NOON + hour, NOON, NOON + hour, NOON + 2 * hour, NOON - hour]
+    for number, at in enumerate(told):
+        journal.append([replace(registration(f"p{number}"), at=at)])
+    one = timedelta(microseconds=1)
+    expected = [NOON + hour, NOON + hour + one, NOON + hour + 2 * one, NOON + 2 * hour, NOON + 2 * hour + one]
+    assert [entry.draft.at for entry in journal.entries(after=1)] == expected
+    assert journal.verify().ok
 
 
 def test_the_chain(journal: Journal) -> None:
@@ -192,7 +208,7 @@ DRAFTS = st.builds(
     media_type=TEXT,
     submitted=st.binary(),
     actor=TEXT,
-    at=st.datetimes(timezones=st.just(UTC)),
+    at=st.datetimes(datetime(1, 1, 1), datetime(9000, 1, 1), timezones=st.just(UTC)),
     ruleset=TEXT,
     policy=TEXT,
     detail=st.dictionaries(st.text(), JSON, max_size=3),
@@ -211,8 +227,11 @@ def long_lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journal]:
 @given(DRAFTS)
 def test_any_field_comes_back_as_it_went_in(long_lived: Journal, draft: Draft) -> None:
     newest = long_lived.product_head(draft.product)
+    last = long_lived.entry(long_lived.head()[0])
+    assert last is not None
     draft = replace(draft, revision=newest.draft.revision + 1 if newest else 1)
     (written,) = long_lived.append([draft])
+    draft = replace(draft, at=max(draft.at, last.draft.at + timedelta(microseconds=1)))
     read = long_lived.entry(written.seq)
     assert read == written
     assert read.draft == draft
@@ -246,9 +265,10 @@ def test_the_hash_is_what_the_text_says(adapter: SqliteAdapter, journal: Journal
 
 
 def test_times_are_kept_in_utc(journal: Journal) -> None:
-    east = NOON.astimezone(timezone(timedelta(hours=5, minutes=45)))
+    later = NOON + timedelta(hours=1)
+    east = later.astimezone(timezone(timedelta(hours=5, minutes=45)))
     (written,) = journal.append([replace(registration(), at=east)])
-    assert written.draft.at == NOON
+    assert written.draft.at == later
     assert written.draft.at.tzinfo is UTC
 
 
@@ -292,7 +312,7 @@ def test_products_and_their_history(journal: Journal) -> None:
     orders = f"{BASE}sales.orders"
     head = journal.product_head(orders)
     assert head is not None
-    assert head.draft == retirement
+    assert head.draft == replace(retirement, at=NOON + timedelta(microseconds=7))
     assert [entry.draft.revision for entry in journal.product_history(orders)] == [4, 3, 2, 1]
     assert [entry.draft.revision for entry in journal.product_history(orders, first=2, after=4)] == [3, 2]
     assert journal.product_history(orders, first=5, after=1) == []

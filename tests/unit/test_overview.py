@@ -14,12 +14,14 @@ from samples import ANALYST, BASE, DOMAINS, STEWARD, producer, product, register
 
 from fairmesh.catalog import events
 from fairmesh.catalog.errors import Forbidden, InputError
-from fairmesh.catalog.events import Change, ChangeKind
-from fairmesh.catalog.model import Subject
+from fairmesh.catalog.events import Event, EventKind
+from fairmesh.catalog.model import Entry, Page, Subject
 from fairmesh.catalog.overview import MAX_POINTS, Overview, Point, overview, trend
 from fairmesh.catalog.ruleimpact import RuleImpact, rule_impact
 
 ALL = producer(*DOMAINS)
+MOMENT = timedelta(milliseconds=1)
+"""Everything that is written while the clock stands still has happened after this long."""
 OPS, SALES = BASE + "domain/ops", BASE + "domain/sales"
 
 
@@ -36,7 +38,7 @@ def story(folder: Path) -> Iterator[Governed]:
         register(made.catalog, product("sales.e", extra=COST.met.format(k="sales.e")))
         made.move(DAY)
         made.catalog.retire(ALL, BASE + "sales.d", channel="http", force=True)
-        made.move(DAY)
+        made.move(DAY + MOMENT)
         made.settle()
         yield made
 
@@ -55,7 +57,7 @@ def fresh(tmp_path: Path) -> Iterator[Governed]:
 
 
 def seen(mesh: Governed, subject: Subject = STEWARD, day: float | None = None, domain: str | None = None) -> Overview:
-    at = None if day is None else START + day * DAY
+    at = None if day is None else START + day * DAY + MOMENT
     with mesh.view(subject) as view:
         return overview(view, mesh.catalog, domain, at)
 
@@ -139,9 +141,10 @@ def points(mesh: Governed, subject: Subject, count: int) -> list[Point]:
 def test_a_trend_is_the_overview_at_each_of_its_moments(mesh: Governed) -> None:
     for subject in (STEWARD, ANALYST):
         found = points(mesh, subject, 9)
-        assert [point.at for point in found] == [START + n * DAY / 2 for n in range(9)]
+        assert [(point.at - START) / DAY for point in found] == pytest.approx([n / 2 for n in range(9)], abs=1e-6)
         for point in found:
-            then = seen(mesh, subject, (point.at - START) / DAY)
+            with mesh.view(subject) as view:
+                then = overview(view, mesh.catalog, None, point.at)
             assert (point.products, point.conforming, point.fair_mean) == (
                 then.products,
                 then.conforming,
@@ -155,13 +158,13 @@ def test_a_trend_is_the_overview_at_each_of_its_moments(mesh: Governed) -> None:
 # -- the feed ---------------------------------------------------------------------------------------------------------
 
 
-def feed(mesh: Governed, subject: Subject, size: int = 200, **asked: object) -> list[Change]:
+def feed(mesh: Governed, subject: Subject, size: int = 200, **asked: object) -> list[Event]:
     """All pages."""
-    found: list[Change] = []
+    found: list[Event] = []
     after = None
     while True:
         with mesh.view(subject) as view:
-            page = events.changes(
+            page = events.events(
                 view,
                 mesh.catalog,
                 **{"kinds": None, "domain": None, "home": None, **asked},
@@ -174,19 +177,19 @@ def feed(mesh: Governed, subject: Subject, size: int = 200, **asked: object) -> 
         after = page.cursors[-1]
 
 
-def told(changes: list[Change]) -> list[tuple[float, str, str]]:
-    return [((c.at - START) / DAY, c.kind.value, c.home.removeprefix(BASE)) for c in changes]
+def told(changes: list[Event]) -> list[tuple[float, str, str]]:
+    return [(round((c.at - START) / DAY, 6), c.kind.value, c.home.removeprefix(BASE)) for c in changes]
 
 
 def test_the_feed_tells_what_happened_in_order(mesh: Governed) -> None:
     start = [
         (0, "POLICY_CHANGED", ""),
-        (0, "REGISTERED", "ops.a"),
-        (0, "REGISTERED", "sales.d"),
         (0, "SHAPES_CHANGED", ""),
+        (0, "REGISTERED", "sales.d"),
+        (0, "REGISTERED", "ops.a"),
     ]
     assert told(feed(mesh, STEWARD)) == [
-        *start, (1, "CONFORMANCE_CHANGED", "ops.a"), (1, "CONFORMANCE_CHANGED", "sales.d"), (1, "SHAPES_CHANGED", ""),
+        *start, (1, "SHAPES_CHANGED", ""), (1, "CONFORMANCE_CHANGED", "ops.a"), (1, "CONFORMANCE_CHANGED", "sales.d"),
         (2, "REGISTERED", "sales.e"), (3, "RETIRED", "sales.d"),
     ]  # fmt: skip
     assert [entry for entry in told(feed(mesh, ANALYST)) if entry[2] == "ops.a"] == []
@@ -195,10 +198,10 @@ def test_the_feed_tells_what_happened_in_order(mesh: Governed) -> None:
 
 def test_new_rules_are_told_to_everybody_with_digest_author_and_domain_and_a_policy_without(mesh: Governed) -> None:
     for subject in (STEWARD, ANALYST):
-        first, second = feed(mesh, subject, kinds=[ChangeKind.SHAPES_CHANGED])
+        first, second = feed(mesh, subject, kinds=[EventKind.SHAPES_CHANGED])
         assert (second.by, second.ruleset, second.rules_of) == (STEWARD.id, mesh.catalog.ruleset_digest, None)
         assert (first.by, first.ruleset == second.ruleset) == ("fairmesh", False)
-        (policy,) = feed(mesh, subject, kinds=[ChangeKind.POLICY_CHANGED])
+        (policy,) = feed(mesh, subject, kinds=[EventKind.POLICY_CHANGED])
         assert (policy.by, policy.ruleset) == (None, None)
 
 
@@ -208,12 +211,53 @@ def test_paging_neither_loses_nor_repeats(mesh: Governed, size: int, subject: Su
     assert feed(mesh, subject, size) == feed(mesh, subject)
 
 
+def test_what_happens_after_a_cursor_is_told_after_it_whatever_the_clock_says(fresh: Governed) -> None:
+    def read(after: str | None) -> Page[Event]:
+        with fresh.view() as view:
+            return events.events(view, fresh.catalog, kinds=None, domain=None, home=None, first=200, after=after)
+
+    before = read(None)
+    fresh.move(-2 * DAY)
+    register(fresh.catalog, product("sales.f", extra=COST.met.format(k="sales.f")))
+    fresh.publish(org(SPATIAL))
+    fresh.settle()
+    fresh.move(DAY)
+    register(fresh.catalog, product("sales.a"))
+    later = read(before.cursors[-1])
+    assert [(e.kind.value, e.home.removeprefix(BASE)) for e in later.items] == [
+        ("REGISTERED", "sales.f"), ("SHAPES_CHANGED", ""), ("CONFORMANCE_CHANGED", "ops.a"), ("REGISTERED", "sales.a"),
+    ]  # fmt: skip
+    assert read(None).items == before.items + later.items
+
+
+def test_an_event_whose_effect_is_not_shown_yet_is_told_later_not_passed_over(fresh: Governed) -> None:
+    before = feed(fresh, STEWARD)
+    apply = fresh.catalog.storage._apply
+    between: list[list[Event]] = []
+
+    def applied(entry: Entry) -> None:
+        between.append(feed(fresh, STEWARD))
+        apply(entry)
+
+    fresh.catalog.storage._apply = applied  # type: ignore[method-assign]
+    register(
+        fresh.catalog,
+        product("sales.f", extra=COST.met.format(k="sales.f")),
+        product("ops.a", classification="restricted", extra=COST.met.format(k="ops.a")),
+    )
+    whole = feed(fresh, STEWARD)
+    assert between[:2] == [before, whole[: len(before) + 1]]
+    assert [event.kind for event in whole[len(before) : len(before) + 2]] == [
+        EventKind.REGISTERED, EventKind.CONFORMANCE_CHANGED,
+    ]  # fmt: skip
+
+
 def test_the_feed_can_be_narrowed(mesh: Governed) -> None:
-    assert {c.kind for c in feed(mesh, STEWARD, kinds=[ChangeKind.RETIRED])} == {ChangeKind.RETIRED}
+    assert {c.kind for c in feed(mesh, STEWARD, kinds=[EventKind.RETIRED])} == {EventKind.RETIRED}
     assert {c.home for c in feed(mesh, STEWARD, home=BASE + "sales.d")} == {BASE + "sales.d"}
     assert {c.home for c in feed(mesh, STEWARD, domain=OPS)} == {BASE + "ops.a"}
     with mesh.view() as view, pytest.raises(InputError):
-        events.changes(view, mesh.catalog, kinds=None, domain=None, home=None, first=10, after="AAAA")
+        events.events(view, mesh.catalog, kinds=None, domain=None, home=None, first=10, after="AAAA")
 
 
 def test_an_update_that_mends_a_product_is_two_events(fresh: Governed) -> None:
