@@ -8,12 +8,10 @@ An old engine is closed when the last request that uses it is done.
 from __future__ import annotations
 
 import json
-import logging
 import re
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -22,14 +20,7 @@ from typing import Any
 from fairmesh.catalog.access import Access, EmbeddedEngine, Engine, PolicySet, open_engine
 from fairmesh.catalog.config import Settings
 from fairmesh.catalog.decisionlog import DecisionLog, RecordedDecisions
-from fairmesh.catalog.errors import (
-    ConfigError,
-    Conflict,
-    Forbidden,
-    InputError,
-    PolicyUnavailable,
-    TooLarge,
-)
+from fairmesh.catalog.errors import ConfigError, Forbidden, InputError, PolicyUnavailable
 from fairmesh.catalog.impact import Impact, Mesh, impact, replay, subject_classes
 from fairmesh.catalog.journal import Journal
 from fairmesh.catalog.model import (
@@ -47,41 +38,25 @@ from fairmesh.catalog.policyfiles import POLICIES, read_modules
 from fairmesh.catalog.policytests import is_rule, is_table, run_tests
 from fairmesh.catalog.registry import Registry
 from fairmesh.catalog.rego import Step
+from fairmesh.catalog.versions import SetKind, Version, Versions, folder_of
 
 DECISIONS = "decisions"
 """The folder of a data directory that keeps the decision log."""
-MAX_FILES = 300
-MAX_FILE_BYTES = 200_000
-MAX_BYTES = 2_000_000
-"""Limits of a published set: files, bytes of one and of all."""
-
 TEST_SECONDS = 30.0
 """What all tests of a set may take together."""
-_MAX_PATH = 200
 _SHOWN_FAILURES = 10
 _MAX_OTHERS = 100
 """Access keys of other domains on which a domain's policy is tried."""
 _SEGMENT = r"\w[\w.-]*"
 _PATH = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
-_KEY = re.compile(r"\w[\w-]{0,99}")
 
-_log = logging.getLogger("fairmesh")
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyVersion:
-    """A policy set as it was put in force: rules, their tests and golden tables, as bytes by path, sorted.
-
-    `digest` is the revision that decisions name; it covers the rules alone. `source` is `folder` for a set read at a
-    start, else `published`; `domain` names the domain whose files alone were replaced. `at` is the journal's time.
-    """
-
-    digest: str
-    at: datetime
-    author: str
-    source: str
-    domain: str | None
-    files: Mapping[str, bytes]
+POLICY_FILES = SetKind(
+    "policy", EntryKind.POLICY, "policies", max_files=300, max_file_bytes=200_000, max_bytes=2_000_000,
+    holds=lambda path: _PATH.fullmatch(path) and (path.endswith(".rego") or is_table(path)),
+    paths="*.rego and decisions/*.yaml at relative paths of letters, digits, `_`, `-`, `.` and `/`, like"
+    " org/acme/hold.rego",
+)  # fmt: skip
+"""What a published set of policies may hold: rules with their tests, and golden tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,33 +113,6 @@ def read_folder(folder: Path) -> dict[str, bytes]:
     return dict(sorted(found.items()))
 
 
-def check_files(files: Mapping[str, bytes]) -> None:
-    """Raise `InputError` or `TooLarge`, naming the file, for what no policy set may hold."""
-    if len(files) > MAX_FILES:
-        raise TooLarge(f"{len(files)} policy files", remedy=f"A set has at most {MAX_FILES}")
-    total = 0
-    for path, body in files.items():
-        if len(path) > _MAX_PATH or not _PATH.fullmatch(path):
-            raise InputError(
-                f"{path[:_MAX_PATH]!r} cannot be the path of a policy file",
-                remedy="Use a relative path of letters, digits, `_`, `-`, `.` and `/`, like org/acme/hold.rego",
-            )
-        if not path.endswith(".rego") and not is_table(path):
-            raise InputError(
-                f"{path} is neither Rego nor a golden table", remedy="Send *.rego and decisions/*.yaml, nothing else"
-            )
-        total += len(body)
-        if len(body) > MAX_FILE_BYTES or total > MAX_BYTES:
-            raise TooLarge(
-                f"{path} makes the policy too large",
-                remedy=f"A file has at most {MAX_FILE_BYTES:,} bytes, all together {MAX_BYTES:,}",
-            )
-        try:
-            body.decode("utf-8")
-        except UnicodeDecodeError:
-            raise InputError(f"{path} is not UTF-8", remedy="Save it as UTF-8") from None
-
-
 # -- in force ---------------------------------------------------------------------------------------------------------
 
 
@@ -172,31 +120,18 @@ def check_files(files: Mapping[str, bytes]) -> None:
 class InUse:
     """A policy set and the decisions by it."""
 
-    version: PolicyVersion
+    version: Version
     access: Access
 
 
-@dataclass(frozen=True, slots=True)
-class _Past:
-    """An entry of the journal that put a policy in force, without the policy itself."""
-
-    at: datetime
-    seq: int
-    digest: str
-    source: str
-
-
 class Policies:
-    """The policy set in force and those that were. `access` may be replaced at any moment: take it once a request."""
+    """The policy set in force and, in `versions`, those that were. `access` may be replaced at any moment: take it
+    once a request."""
 
-    def __init__(
-        self, settings: Settings, journal: Journal, start: PolicyVersion, past: Sequence[_Past], *, noted: bool
-    ) -> None:
+    def __init__(self, settings: Settings, versions: Versions, start: Version) -> None:
+        self.versions = versions
         self._settings = settings
-        self._journal = journal
         self._log = _open_log(settings)
-        self._noted = noted
-        self._past = list(past)
         self._in_use = InUse(start, self.open_access(rules_of(start.files)))
         self._quiet: tuple[Access, EmbeddedEngine] | None = None
 
@@ -209,23 +144,14 @@ class Policies:
         """
         folder = settings.policies or POLICIES
         digest = PolicySet.load(folder).digest
-        newest: Entry | None = None
-        past = []
-        for newest in journal.entries(kinds=[EntryKind.POLICY]):
-            past.append(_past(newest))
-        taken = next((each.digest for each in reversed(past) if each.source == "folder"), None)
-        if newest is None or taken != digest:
-            if past and past[-1].digest not in (taken, digest):
-                _log.warning("the policies of %s take the place of the published ones", folder)
-            start = PolicyVersion(digest, now, "fairmesh", "folder", None, read_folder(folder))
-            return cls(settings, journal, start, past, noted=False)
+        versions = Versions(journal, POLICY_FILES)
+        start = versions.start(digest, f"the policies of {folder}")
+        if start is None:
+            return cls(settings, versions, Version(digest, now, "fairmesh", "folder", None, read_folder(folder)))
         try:
-            return cls(settings, journal, _version(newest), past, noted=True)
+            return cls(settings, versions, start)
         except ConfigError as error:
-            raise ConfigError(
-                f"the policy of the journal (entry {newest.seq}) cannot be used: {error.message}", line=error.line,
-                remedy="Set `policies` to a folder that was not used before and holds one that can",
-            ) from error  # fmt: skip
+            raise versions.unusable(error) from error
 
     @property
     def in_use(self) -> InUse:
@@ -238,36 +164,28 @@ class Policies:
         return self._in_use.access
 
     @property
-    def current(self) -> PolicyVersion:
+    def current(self) -> Version:
         """The policy in force."""
         return self._in_use.version
 
-    def version(self, digest: str) -> PolicyVersion:
+    def version(self, digest: str) -> Version:
         """The newest version with this digest, which was in force since this process started."""
         current = self.current
         if current.digest == digest:
             return current
-        entry = self._journal.entry(next(each.seq for each in reversed(self._past) if each.digest == digest))
-        assert entry is not None  # entries stay
-        return _version(entry)
-
-    def in_force(self, at: datetime) -> PolicyVersion | None:
-        """The policy that was in force at a moment; None when it is before the first. `at` has a time zone."""
-        seq = next((each.seq for each in reversed(self._past) if each.at <= at), None)
-        entry = None if seq is None else self._journal.entry(seq)
-        return None if entry is None else _version(entry)
+        found = self.versions.of(digest)
+        assert found is not None  # entries stay
+        return found
 
     def note(self, ruleset: str) -> None:
         """Journal the policy in force when it was taken from the folder and is not journaled yet."""
-        if not self._noted:
-            (entry,) = self._journal.append([_draft(self.current, ruleset, self.current.digest)])
+        if self.versions.newest is not self.current:
+            entry = self.versions.append(self.current, ruleset=ruleset, policy=self.current.digest)
             self.take(entry, self.access)
 
     def take(self, entry: Entry, access: Access) -> None:
         """Put a journaled policy in force; `access` decides by it."""
-        self._noted = True
-        self._past = [*self._past, _past(entry)]
-        self._in_use = InUse(_version(entry), access)
+        self._in_use = InUse(self.versions.add(entry), access)
 
     def open_access(self, policies: PolicySet) -> Access:
         """Decisions by these policies, by the engine of the settings, recorded in the log.
@@ -324,27 +242,6 @@ def closing_access(engine: Engine, policies: PolicySet, log: DecisionLog | None,
     return access
 
 
-def _past(entry: Entry) -> _Past:
-    detail = entry.draft.detail
-    return _Past(entry.draft.at, entry.seq, detail["digest"], detail.get("source", "folder"))
-
-
-def _version(entry: Entry) -> PolicyVersion:
-    draft, past = entry.draft, _past(entry)
-    files = {name: text.encode() for name, text in json.loads(draft.document).items()}
-    return PolicyVersion(past.digest, past.at, draft.actor, past.source, draft.detail.get("domain"), files)
-
-
-def _draft(version: PolicyVersion, ruleset: str, decided_by: str) -> Draft:
-    texts = {name: text.decode() for name, text in version.files.items()}
-    document = json.dumps(texts, sort_keys=True, ensure_ascii=False).encode()
-    detail = {"digest": version.digest, "source": version.source, "domain": version.domain}
-    return Draft(
-        EntryKind.POLICY, "", "", 0, document, "application/json", b"", version.author, version.at, ruleset,
-        decided_by, {name: value for name, value in detail.items() if value is not None},
-    )  # fmt: skip
-
-
 # -- publishing -------------------------------------------------------------------------------------------------------
 
 
@@ -382,11 +279,11 @@ class Publishing:
         raised, the policy in force stays in force, except by `StorageUnavailable` saying that it is stored.
         """
         self._authorize(self._policies.access, subject, domain, channel)  # who may not is not told that it is busy
-        with self._alone():
+        with POLICY_FILES.publishing(self._busy):
             in_use = self._policies.in_use
             old = in_use.access
             whole = self._authorize(old, subject, domain, channel)
-            proposed = _proposed(files, domain, in_use.version.files)
+            proposed = POLICY_FILES.replaced(in_use.version.files, files, domain)
             if proposed == dict(in_use.version.files):
                 return Published("unchanged", old.policy_digest)
             access = _load(proposed)
@@ -397,7 +294,7 @@ class Publishing:
                 raise Widens("the policy lets somebody do more than the one in force", found)
             if dry_run:
                 return Published("publishable", access.policy_digest, found)
-            version = PolicyVersion(access.policy_digest, self._clock(), subject.id, "published", domain, proposed)
+            version = Version(access.policy_digest, self._clock(), subject.id, "published", domain, proposed)
             self._put_in_force(version, old, access.policies)
             return Published("published", version.digest, found)
 
@@ -408,18 +305,8 @@ class Publishing:
         """What publishing `files` would change. Raises as `publish` does, but for tests and widening."""
         in_use = self._policies.in_use
         whole = self._authorize(in_use.access, subject, domain, channel)
-        access = _load(_proposed(files, domain, in_use.version.files))
+        access = _load(POLICY_FILES.replaced(in_use.version.files, files, domain))
         return self._compare(in_use.access, access, subject, known, channel, whole)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One at a time; who comes meanwhile is refused, not queued."""
-        if not self._busy.acquire(blocking=False):
-            raise Conflict("another policy is being published", remedy="Try again in a moment")
-        try:
-            yield
-        finally:
-            self._busy.release()
 
     def _may(self, access: Access, subject: Subject, domain: str | None, channel: str) -> Decision:
         return access.on_files(subject, Action.GOVERN, "policy", domain or "", channel=channel, now=self._clock())
@@ -449,8 +336,7 @@ class Publishing:
             raise _fails() from error
 
     def _check_domain(self, access: Access, files: Mapping[str, bytes], domain: str, known: Sequence[Subject]) -> None:
-        folder = f"domains/{domain}/"
-        without = _load({path: body for path, body in files.items() if not path.startswith(folder)})
+        without = _load({path: body for path, body in files.items() if not path.startswith(folder_of(domain))})
         known_keys = list(self._registry.keys)
         samples = list(_sample_keys(domain))
         own = dict.fromkeys(key for key in [*known_keys, *samples] if key.domain == domain)
@@ -480,9 +366,9 @@ class Publishing:
         except PolicyUnavailable as error:
             raise _fails() from error
 
-    def _put_in_force(self, version: PolicyVersion, old: Access, policies: PolicySet) -> None:
+    def _put_in_force(self, version: Version, old: Access, policies: PolicySet) -> None:
         access = old if version.digest == old.policy_digest else self._policies.open_access(policies)
-        draft = _draft(version, self._ruleset(), old.policy_digest)
+        draft = POLICY_FILES.draft(version, ruleset=self._ruleset(), policy=old.policy_digest)
         self._commit(draft, lambda entry: self._policies.take(entry, access))
 
 
@@ -516,24 +402,9 @@ def _sample_subjects(domain: str) -> Iterator[Subject]:
 # -- loading and testing ----------------------------------------------------------------------------------------------
 
 
-def _proposed(files: Mapping[str, bytes], domain: str | None, current: Mapping[str, bytes]) -> dict[str, bytes]:
-    """All files as they would be in force in the place of `current`. Raises `InputError`."""
-    check_files(files)
-    if domain is None:
-        return dict(sorted(files.items()))
-    if not _KEY.fullmatch(domain):
-        raise InputError(f"{domain[:100]!r} is no domain key", remedy="Name one like sales")
-    folder = f"domains/{domain}/"
-    for path in files:
-        if not path.startswith(folder):
-            raise InputError(f"{path} is not a file of the domain {domain}", remedy=f"Put it below {folder}")
-    others = {path: body for path, body in current.items() if not path.startswith(folder)}
-    return dict(sorted({**others, **files}.items()))
-
-
 def _seen_by(domain: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Everybody's files and the domain's own: a domain's tests could ask what the rules of others say."""
-    own = f"domains/{domain}/"
+    own = folder_of(domain)
     return {p: body for p, body in files.items() if p.startswith(own) or not p.startswith(("domains/", "org/"))}
 
 

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 
 from fairmesh.catalog.access import Access
 from fairmesh.catalog.document import DPROD
+from fairmesh.catalog.governance import Stops
 from fairmesh.catalog.judging import CHUNK, UNDER_WAY, waived_by_key
 from fairmesh.catalog.model import Subject
 from fairmesh.catalog.registry import Product
-from fairmesh.catalog.ruling import RuleChange, RulesVersion
+from fairmesh.catalog.ruling import Proposal, RemovedTerms, RuleChange
 from fairmesh.catalog.standing import Standing
+from fairmesh.catalog.versions import Version
 
 if TYPE_CHECKING:
     from fairmesh.catalog.catalog import Catalog
@@ -61,8 +63,8 @@ class RuleImpact:
     not be evaluated. Effects are by key; counts by what they count.
 
     `changes` are the rules that it adds, removes or states otherwise: a product may newly pass because its rule is
-    gone. Newly warned are products in which a rule that found nothing would find something, and not refuse it: advice
-    is counted like warnings.
+    gone; `removed_terms` is the vocabulary that it removes. Newly warned are products in which a rule that found
+    nothing would find something, and not refuse it: advice is counted like warnings.
     """
 
     digest: str
@@ -71,6 +73,7 @@ class RuleImpact:
     failing_before: int
     failing_after: int
     changes: tuple[RuleChange, ...]
+    removed_terms: tuple[RemovedTerms, ...]
     newly_failing: tuple[Effect, ...]
     newly_warned: tuple[Effect, ...]
     newly_passing: tuple[Effect, ...]
@@ -86,41 +89,42 @@ _EXAMPLES = 5
 def rule_impact(
     catalog: Catalog, subject: Subject, files: Mapping[str, bytes], access: Access, *, channel: str,
     domain: str | None = None, at: datetime | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> RuleImpact:  # fmt: skip
     """Judge every product that the subject may read under the proposed rules, as of `at` (now): a mode that changes by
-    date has the one of that day. Waivers in force then count. `progress` is told how many are done, of how many.
+    date has the one of that day. Waivers in force then count. `RulePublishing.impact_under_way` tells how far it is.
 
     Raises as `RulePublishing.propose`, and `PolicyUnavailable`.
     """
     proposal = catalog.rule_publishing.propose(subject, files, access, channel=channel, domain=domain, examples=False)
     moment = at or catalog.clock()
-    version = RulesVersion(proposal.rules.digest, moment, subject.id, "proposed", domain, proposal.files)
+    version = Version(proposal.rules.digest, moment, subject.id, "proposed", domain, proposal.files)
     after = catalog.rulings.ruling(version, proposal.rules)
     before = catalog.rulings.current
     with catalog.view(subject, channel=channel, access=access) as view:
         slots = [product.slot for product in view.readable if not product.retired]
         places = {role: _places(view, role) for role in (_DOMAIN, _OWNER)}
     effects = _Effects(places, waived_by_key(catalog.waivers, moment))
+    stops = Stops(), Stops()  # a rule of the same id need not say the same
     done = 0
     waiting: deque[tuple[int, Future[list[_Judged]]]] = deque()
-    with closing(after.validator), ThreadPoolExecutor(UNDER_WAY) as threads:
+    told = catalog.rule_publishing.impact(subject, len(slots))
+    with closing(after.validator), told as progress, ThreadPoolExecutor(UNDER_WAY) as threads:
         for start in range(0, len(slots), CHUNK):
             part = slots[start : start + CHUNK]
             with catalog.view(subject, channel=channel, access=access) as view:
                 products = [catalog.registry.slots[slot] for slot in part]
                 chunk = [product for product in products if view.may_read(product.home)]
                 known = _settled(catalog, view.sighted.standings, chunk) if at is None else {}
-                new = catalog.judge.foresee(view, after, chunk, moment)
-                old = catalog.judge.foresee(view, before, [p for p in chunk if p.slot not in known], moment)
+                new = catalog.judge.foresee(view, after, chunk, moment, stops[0])
+                old = catalog.judge.foresee(view, before, [p for p in chunk if p.slot not in known], moment, stops[1])
             waiting.append((len(part), threads.submit(_judged, known, old, new)))
             while waiting and (len(waiting) == UNDER_WAY or start + CHUNK >= len(slots)):
                 size, judged = waiting.popleft()
                 for product, before_it, after_it in judged.result():
                     effects.add(product, before_it, after_it)
                 done += size
-                progress(done, len(slots))
-    return effects.impact(proposal.rules.digest, moment, proposal.changes)
+                progress(done)
+    return effects.impact(proposal, moment)
 
 
 _Judged = tuple[Product, Standing, Standing]
@@ -180,12 +184,13 @@ class _Effects:
                 domain, owner = (self._places[role].get(product.slot, "") for role in (_DOMAIN, _OWNER))
                 found.append(Effect(product.iri, product.key, domain, owner, tuple(sorted(rules))))
 
-    def impact(self, digest: str, at: datetime, changes: tuple[RuleChange, ...]) -> RuleImpact:
+    def impact(self, proposal: Proposal, at: datetime) -> RuleImpact:
         failing, warned, passing = every = [
             tuple(sorted(found, key=lambda e: e.key)) for found in (self._failing, self._warned, self._passing)
         ]
         return RuleImpact(
-            digest, at, self._products, self._before, self._after, changes, failing, warned, passing,
+            proposal.rules.digest, at, self._products, self._before, self._after, proposal.changes,
+            proposal.removed_terms, failing, warned, passing,
             _counts(every, lambda e: e.rules), _counts(every, lambda e: (e.domain,)),
             _counts(every, lambda e: (e.owner,)), dict(sorted(self._failed.items())),
         )  # fmt: skip

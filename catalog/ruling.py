@@ -7,84 +7,54 @@ old one are ended when the last request that uses it is done.
 
 from __future__ import annotations
 
-import json
-import logging
 import re
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from itertools import groupby
+from operator import itemgetter
 
 from fairmesh.catalog.access import Access
 from fairmesh.catalog.config import Settings
-from fairmesh.catalog.document import SKOS, read
-from fairmesh.catalog.errors import (
-    ConfigError,
-    Conflict,
-    Forbidden,
-    InputError,
-    InvalidDocument,
-    TooLarge,
-    WorkerFailed,
-)
-from fairmesh.catalog.examples import check_examples
+from fairmesh.catalog.document import SKOS
+from fairmesh.catalog.errors import Conflict, Forbidden, InputError, InvalidDocument, WorkerFailed
+from fairmesh.catalog.examples import check_examples, problems_of
 from fairmesh.catalog.fair import Register
-from fairmesh.catalog.governance import RuleSet, Validator
+from fairmesh.catalog.governance import STOPPED, RuleSet, Stops, Validator
+from fairmesh.catalog.intake import Intake
 from fairmesh.catalog.journal import Journal
 from fairmesh.catalog.model import FM, Action, Draft, Entry, EntryKind, ShapeInfo, ShapeScope, Subject
 from fairmesh.catalog.rdf import TURTLE, Triple, canonical, compact, serialize, skolemize
 from fairmesh.catalog.rulefiles import EXAMPLE, FILE, RULES, Schedule
 from fairmesh.catalog.rulelint import Problem, lint
+from fairmesh.catalog.versions import SetKind, Version, Versions, folder_of
 from fairmesh.catalog.workers import Pool
 
-MAX_FILES = 2_000
-MAX_FILE_BYTES = 1_000_000
-MAX_BYTES = 10_000_000
-"""Limits of a published set: files, bytes of one and of all."""
-
 TRIAL_SECONDS = 60.0
+"""Seconds that linting a set may take, and that trying its examples may."""
 TRIAL_MEMORY = 4 * 2**30
-"""What linting a set and trying its examples may take: seconds, and bytes of address space."""
+"""Bytes of address space that linting a set may take."""
 
-_MAX_PATH = 200
 _SHOWN = 10
 _LEVEL = re.compile(r"(?P<level>core|org/[^/]+|domains/[^/]+)/[^/]+")
-_KEY = re.compile(r"\w[\w-]{0,99}")
 
-_log = logging.getLogger("fairmesh")
-
-
-@dataclass(frozen=True, slots=True)
-class RulesVersion:
-    """A rule set as it was put in force: shapes, vocabularies and examples, as bytes by path, sorted.
-
-    `digest` is the revision that reports name; it covers shapes and vocabularies alone. `source` is `folder` for a set
-    read at a start, else `published`; `domain` names the domain whose files alone were replaced. `at` is the journal's
-    time.
-    """
-
-    digest: str
-    at: datetime
-    author: str
-    source: str
-    domain: str | None
-    files: Mapping[str, bytes]
-
-    @property
-    def rules(self) -> dict[str, bytes]:
-        """The files that the digest covers."""
-        return rules_of(self.files)
+RULE_FILES = SetKind(
+    "rule set", EntryKind.RULES, "governance", max_files=2_000, max_file_bytes=1_000_000, max_bytes=10_000_000,
+    holds=lambda path: FILE.fullmatch(path) or EXAMPLE.fullmatch(path),
+    paths="shapes.ttl, vocabulary.ttl and examples/*.ttl of core/, org/<org>/ and domains/<domain>/",
+)  # fmt: skip
+"""What a published rule set may hold: shapes and vocabularies, and their examples."""
 
 
 @dataclass(frozen=True)
 class Ruling:
     """A rule set in force and who judges by it: what belongs together, at one moment."""
 
-    version: RulesVersion
+    version: Version
     rules: RuleSet
     validator: Validator
 
@@ -158,6 +128,20 @@ def rule_changes(old: RuleSet, new: RuleSet) -> tuple[RuleChange, ...]:
     return tuple(changes)
 
 
+@dataclass(frozen=True, slots=True)
+class RemovedTerms:
+    """Vocabulary terms, by IRI in order, that a level describes and in another set describes no more."""
+
+    level: str
+    terms: tuple[str, ...]
+
+
+def removed_terms(old: RuleSet, new: RuleSet) -> tuple[RemovedTerms, ...]:
+    """The vocabulary terms that a set lacks of the one it would replace, by level."""
+    gone = groupby(sorted(old.terms() - new.terms()), key=itemgetter(0))
+    return tuple(RemovedTerms(level, tuple(iri for _, iri in terms)) for level, terms in gone)
+
+
 def _stated(rules: RuleSet, iri: str) -> bytes:
     """What a rule says, however its blank nodes are called."""
     triples = rules.triples(iri)
@@ -175,29 +159,19 @@ def _does(schedule: Schedule) -> str:
 # -- in force ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Past:
-    """An entry of the journal that put a rule set in force, without the rules themselves."""
-
-    at: datetime
-    seq: int
-    digest: str
-    source: str
-
-
 class Rulings:
-    """The rule set in force and those that were. `current` may be replaced at any moment: take it once a request."""
+    """The rule set in force and, in `versions`, those that were. `current` may be replaced at any moment: take it once
+    a request."""
 
-    def __init__(
-        self, settings: Settings, journal: Journal, shipped: RuleSet, start: RulesVersion, past: Sequence[_Past], *,
-        noted: bool,
-    ) -> None:  # fmt: skip
+    def __init__(self, settings: Settings, versions: Versions, shipped: RuleSet, start: Version) -> None:
+        self.versions = versions
         self._settings = settings
         self._shipped = shipped
-        self._journal = journal
-        self._noted = noted
-        self._past = list(past)
-        self._known: dict[str, RuleSet] = {}
+        self._past: Ruling | None = None
+        """The one that was asked about last: one is asked about for a while, then another."""
+        self._validators: weakref.WeakSet[Validator] = weakref.WeakSet()
+        self._ending = False
+        self._guard = threading.Lock()
         self._current = self.ruling(start, self.rule_set(start))
 
     @classmethod
@@ -209,94 +183,78 @@ class Rulings:
 
         Raises `ConfigError` for rules that cannot be used.
         """
-        newest: Entry | None = None
-        past = []
-        for newest in journal.entries(kinds=[EntryKind.RULES]):
-            past.append(_past(newest))
-        taken = next((each.digest for each in reversed(past) if each.source == "folder"), None)
-        if newest is None or taken != shipped.digest:
-            if past and past[-1].digest not in (taken, shipped.digest):
-                _log.warning("the rules of the folder take the place of the published ones")
+        versions = Versions(journal, RULE_FILES)
+        start = versions.start(shipped.digest, "the rules of the folder")
+        if start is None:
             files = dict(sorted({**shipped.files, **examples}.items()))
-            start = RulesVersion(shipped.digest, now, "fairmesh", "folder", None, files)
-            return cls(settings, journal, shipped, start, past, noted=False)
+            return cls(settings, versions, shipped, Version(shipped.digest, now, "fairmesh", "folder", None, files))
         try:
-            return cls(settings, journal, shipped, _version(newest), past, noted=True)
+            return cls(settings, versions, shipped, start)
         except InputError as error:
-            raise ConfigError(
-                f"the rule set of the journal (entry {newest.seq}) cannot be used: {error.message}", line=error.line,
-                remedy="Set `governance` to a folder that was not used before and holds one that can",
-            ) from error  # fmt: skip
+            raise versions.unusable(error) from error
 
     @property
     def current(self) -> Ruling:
         """The rule set in force."""
         return self._current
 
-    def known(self, digest: str) -> RuleSet | None:
+    def known(self, digest: str) -> Ruling | None:
         """A rule set that was in force at any time, by its digest; None for one that never was."""
         if digest == self._current.digest:
-            return self._current.rules
-        if digest not in self._known:
-            seq = next((each.seq for each in reversed(self._past) if each.digest == digest), None)
-            entry = None if seq is None else self._journal.entry(seq)
-            if entry is None:
+            return self._current
+        past = self._past
+        if past is None or past.digest != digest:
+            version = self.versions.of(digest)
+            if version is None:
                 return None
-            self._known = {digest: self.rule_set(_version(entry))}  # one is asked about for a while, then another
-        return self._known[digest]
-
-    def in_force(self, at: datetime) -> RulesVersion | None:
-        """The rule set that was in force at a moment; None when it is before the first. `at` has a time zone."""
-        seq = next((each.seq for each in reversed(self._past) if each.at <= at), None)
-        entry = None if seq is None else self._journal.entry(seq)
-        return None if entry is None else _version(entry)
+            past = self._past = self.ruling(version, self.rule_set(version))
+        return past
 
     def note(self, policy: str) -> None:
         """Journal the rule set in force when it was taken from the folder and is not journaled yet."""
-        if not self._noted:
-            (entry,) = self._journal.append([draft_of(self.current.version, self.current.digest, policy)])
-            self.take(entry, self.current)
+        version = self.current.version
+        if self.versions.newest is not version:
+            self.take(self.versions.append(version, ruleset=version.digest, policy=policy), self.current)
 
     def take(self, entry: Entry, ruling: Ruling) -> None:
         """Put a journaled rule set in force."""
-        self._noted = True
-        self._past = [*self._past, _past(entry)]
-        self._current = replace(ruling, version=_version(entry))
+        self._current = replace(ruling, version=self.versions.add(entry))
 
-    def rule_set(self, version: RulesVersion) -> RuleSet:
+    def rule_set(self, version: Version) -> RuleSet:
         """The rules of a version that passed the lint, by the engine of the settings. Raises `InputError`."""
         if version.digest == self._shipped.digest:
             return self._shipped
-        return RuleSet(version.rules, self._settings.engine, linted=True)
+        return RuleSet(rules_of(version.files), self._settings.engine, linted=True)
 
-    def ruling(self, version: RulesVersion, rules: RuleSet, size: int | None = None) -> Ruling:
-        """Rules with `size` processes to judge by them, which end when nobody holds the validator any more."""
-        # one more than judge many at once, so that a request finds one free
-        validator = Validator(rules, size or self._settings.workers + 1)
+    def ruling(self, version: Version, rules: RuleSet, size: int | None = None) -> Ruling:
+        """Rules with a `validator`: by default one process more than judge many at once, so that a request finds one
+        free."""
+        return Ruling(version, rules, self.validator(rules, size or self._settings.workers + 1))
+
+    def validator(self, rules: RuleSet, size: int) -> Validator:
+        """So many processes to judge by the rules, which end when nobody holds the validator any more."""
+        validator = Validator(rules, size)
         weakref.finalize(validator, validator.processes.close)
-        return Ruling(version, rules, validator)
+        with self._guard:
+            self._validators.add(validator)
+            if self._ending:
+                validator.close()
+        return validator
 
+    def end_trials(self) -> None:
+        """End the processes that judge by any other rules than those in force, and let none begin: what takes long and
+        is for nothing when the service ends. Whoever waits for them gets `WorkerFailed`."""
+        with self._guard:
+            self._ending = True
+            validators = list(self._validators)
+        for validator in validators:
+            if validator is not self._current.validator:
+                validator.close()
 
-def _past(entry: Entry) -> _Past:
-    detail = entry.draft.detail
-    return _Past(entry.draft.at, entry.seq, detail["digest"], detail.get("source", "folder"))
-
-
-def _version(entry: Entry) -> RulesVersion:
-    draft, past = entry.draft, _past(entry)
-    files = {name: text.encode() for name, text in json.loads(draft.document).items()}
-    return RulesVersion(past.digest, past.at, draft.actor, past.source, draft.detail.get("domain"), files)
-
-
-def draft_of(version: RulesVersion, ruleset: str, policy: str) -> Draft:
-    """The journal entry that puts a version in force, decided by `policy` while `ruleset` was in force."""
-    texts = {name: text.decode() for name, text in version.files.items()}
-    document = json.dumps(texts, sort_keys=True, ensure_ascii=False).encode()
-    detail: dict[str, Any] = {"digest": version.digest, "source": version.source, "domain": version.domain}
-    return Draft(
-        EntryKind.RULES, "", "", 0, document, "application/json", b"", version.author, version.at, ruleset, policy,
-        {name: value for name, value in detail.items() if value is not None},
-    )  # fmt: skip
+    def close(self) -> None:
+        """End the processes of all rulings, whoever still judges by them."""
+        self.end_trials()
+        self._current.validator.close()
 
 
 # -- publishing -------------------------------------------------------------------------------------------------------
@@ -304,14 +262,16 @@ def draft_of(version: RulesVersion, ruleset: str, policy: str) -> Draft:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A rule set that passed every check but its impact. `same` when it is what is in force, to the letter; `changes`
-    are the rules in which it differs from that."""
+    """A rule set that passed every check but its impact. `same` when it is `base`, which was in force, to the letter;
+    `changes` are the rules in which it differs from that, `removed_terms` the vocabulary that it lacks."""
 
+    base: Version
     files: Mapping[str, bytes]
     rules: RuleSet
     problems: tuple[Problem, ...]
     same: bool
     changes: tuple[RuleChange, ...] = ()
+    removed_terms: tuple[RemovedTerms, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,13 +279,14 @@ class RulesPublished:
     """What became of a set: `change` is published, unchanged or, of a dry run, publishable.
 
     `digest` is the revision that is, or would be, in force; `problems` are the warnings of its lint; `changes` are the
-    rules that it adds, removes or states otherwise.
+    rules that it adds, removes or states otherwise; `removed_terms` is the vocabulary that it removes.
     """
 
     change: str
     digest: str
     problems: tuple[Problem, ...]
     changes: tuple[RuleChange, ...] = ()
+    removed_terms: tuple[RemovedTerms, ...] = ()
 
 
 class RefusedRules(InputError):
@@ -345,19 +306,26 @@ class RefusedRules(InputError):
 
 
 class RemovesRules(InputError):
-    """A rule set without rules that are in force, which was not said to be meant; `changes` are all of its changes."""
+    """A rule set without rules or vocabulary terms that are in force, which was not said to be meant; `changes` are all
+    of its changes."""
 
     code = "removes-rules"
 
-    def __init__(self, changes: Sequence[RuleChange]) -> None:
-        gone = [change.rule for change in changes if change.removes]
-        more = f" and {len(gone) - _SHOWN} more" if len(gone) > _SHOWN else ""
+    def __init__(self, changes: Sequence[RuleChange], terms: Sequence[RemovedTerms]) -> None:
+        rules = [change.rule for change in changes if change.removes]
+        iris = [f"<{iri}> ({each.level})" for each in terms for iri in each.terms]
+        told = [_named(what, gone) for what, gone in (("rule", rules), ("vocabulary term", iris)) if gone]
         super().__init__(
-            f"the set would remove {len(gone)} rule{'s' if len(gone) > 1 else ''} in force:"
-            f" {', '.join(gone[:_SHOWN])}{more}",
+            f"the set would remove {'; and '.join(told)}",
             remedy="Send their files, too, or only those of one domain; publish with allowRemoving if it is meant",
         )
         self.changes = tuple(changes)
+        self.removed_terms = tuple(terms)
+
+
+def _named(what: str, gone: Sequence[str]) -> str:
+    more = f" and {len(gone) - _SHOWN} more" if len(gone) > _SHOWN else ""
+    return f"{len(gone)} {what}{'s' if len(gone) > 1 else ''} in force: {', '.join(gone[:_SHOWN])}{more}"
 
 
 class RulePublishing:
@@ -372,12 +340,17 @@ class RulePublishing:
         published: Callable[[], None], clock: Callable[[], datetime],
     ) -> None:  # fmt: skip
         self._rulings = rulings
-        self._iri_base, self._engine = settings.iri_base, settings.engine
-        self._processes = Pool(1, memory=TRIAL_MEMORY)
+        self._iri_base = settings.iri_base
+        self._linters = Pool(settings.workers, memory=TRIAL_MEMORY)
+        self._intake = Intake(settings, settings.workers)
         self._commit = commit
         self._published = published
         self._clock = clock
         self._busy = threading.Lock()
+        self._guard = threading.Lock()
+        self._authors: set[str] = set()
+        """Those of whom a set is being tried."""
+        self._impacts: dict[str, tuple[int, int]] = {}
 
     def publish(
         self, subject: Subject, files: Mapping[str, bytes], access: Access, *, channel: str,
@@ -389,73 +362,122 @@ class RulePublishing:
         lie there. A dry run is the same, short of the journal. Products that no longer conform stay registered.
 
         Raises `Forbidden` before it looks at anything; `RefusedRules`, `InputError` or `TooLarge` for a set that cannot
-        be used; `RemovesRules` for one that lacks a rule in force, unless `allow_removing` is given; `Conflict` while
-        another set is being published; `PolicyUnavailable`. Whatever is raised, the set in force stays in force, except
-        by `StorageUnavailable` saying that it is stored.
+        be used; `RemovesRules` for one that lacks a rule or a vocabulary term in force, unless `allow_removing` is
+        given; `Conflict` while another set of the subject is being tried, or any is being put in force;
+        `PolicyUnavailable`. Whatever is raised, the set in force stays in force, except by `StorageUnavailable` saying
+        that it is stored.
         """
         self._authorize(access, subject, domain, channel, "publishing rules")  # who may not is not told that it is busy
-        with self._alone():
-            proposal = self._proposal(subject, files, domain, examples=True)
-            digest, changes = proposal.rules.digest, proposal.changes
-            if proposal.same:
-                return RulesPublished("unchanged", digest, proposal.problems)
-            if not allow_removing and any(change.removes for change in changes):
-                raise RemovesRules(changes)
+        with self._only_one_of(subject):
+            proposal = self._proposal(subject, files, domain, examples=True)  # takes long, and keeps nobody else out
             if dry_run:
-                return RulesPublished("publishable", digest, proposal.problems, changes)
-            version = RulesVersion(digest, self._clock(), subject.id, "published", domain, proposal.files)
-            ruling = self._rulings.ruling(version, proposal.rules)
-            ruling.validator.start()  # whoever is judged first by the new rules does not wait for a process
-            draft = draft_of(version, self._rulings.current.digest, access.policy_digest)
-            self._commit(draft, lambda entry: self._rulings.take(entry, ruling))
-        self._published()
-        return RulesPublished("published", digest, proposal.problems, changes)
+                return _outcome(proposal, "publishable", allow_removing)
+            with RULE_FILES.publishing(self._busy):
+                if self._rulings.current.version is not proposal.base:  # it was replaced: what is changed is not known
+                    proposal = self._proposal(subject, files, domain, examples=True)
+                done = _outcome(proposal, "published", allow_removing)
+                if not proposal.same:
+                    self._put_in_force(proposal, subject, domain, access)
+        if not proposal.same:
+            self._published()
+        return done
+
+    def _put_in_force(self, proposal: Proposal, subject: Subject, domain: str | None, access: Access) -> None:
+        digest = proposal.rules.digest
+        version = Version(digest, self._clock(), subject.id, "published", domain, proposal.files)
+        ruling = self._rulings.ruling(version, proposal.rules)
+        ruling.validator.start()  # whoever is judged first by the new rules does not wait for a process
+        draft = RULE_FILES.draft(version, ruleset=self._rulings.current.digest, policy=access.policy_digest)
+        self._commit(draft, lambda entry: self._rulings.take(entry, ruling))
+
+    @contextmanager
+    def _only_one_of(self, subject: Subject) -> Iterator[None]:
+        """Nobody keeps all processes busy that try sets: a second set of theirs meanwhile is refused."""
+        with self._guard:
+            if subject.id in self._authors:
+                raise Conflict("another rule set of yours is being tried", remedy="Try again when that is done")
+            self._authors.add(subject.id)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._authors.remove(subject.id)
 
     def propose(
         self, subject: Subject, files: Mapping[str, bytes], access: Access, *, channel: str, domain: str | None = None,
         examples: bool = True,
     ) -> Proposal:  # fmt: skip
-        """The whole set as it would be in force, linted and with its `examples` tried. Removing rules is as good as
-        anything else; else raises as `publish`."""
+        """The whole set as it would be in force, linted and with its `examples` tried. Removing rules or terms is as
+        good as anything else; else raises as `publish`."""
         self._authorize(access, subject, domain, channel, "asking what other rules would change")
-        return self._proposal(subject, files, domain, examples=examples)
+        with self._only_one_of(subject):
+            return self._proposal(subject, files, domain, examples=examples)
+
+    @contextmanager
+    def impact(self, subject: Subject, products: int) -> Iterator[Callable[[int], None]]:
+        """While what a set of theirs would change is found out; the function is told how many products are done."""
+
+        def done(count: int) -> None:
+            self._impacts[subject.id] = (count, products)
+
+        done(0)
+        try:
+            yield done
+        finally:
+            self._impacts.pop(subject.id, None)
+
+    def impact_under_way(self, subject: Subject) -> tuple[int, int] | None:
+        """How many products are judged, and of how many, for the impact that they wait for; None when they do not."""
+        return self._impacts.get(subject.id)
 
     def _proposal(
         self, subject: Subject, files: Mapping[str, bytes], domain: str | None, *, examples: bool
     ) -> Proposal:  # fmt: skip
         ruling = self._rulings.current
         current = ruling.version
-        proposed = _proposed(files, domain, current.files)
+        proposed = RULE_FILES.replaced(current.files, files, domain)
+        if not any(path.startswith("core/") for path in proposed):  # an organisation keeps its own rules, not core's
+            core = {path: body for path, body in current.files.items() if path.startswith("core/")}
+            proposed = {**core, **proposed}
         if proposed == dict(current.files):
-            return Proposal(proposed, ruling.rules, (), True)
-        problems = self._problems(proposed, files if examples else None)
-        problems = [p for p in problems if domain is None or p.file.startswith(_of(domain))]
-        if any(problem.error for problem in problems):
-            raise RefusedRules(problems)
-        version = RulesVersion("", self._clock(), subject.id, "published", domain, proposed)
+            return Proposal(current, proposed, ruling.rules, (), True)
+        problems = _of(domain, self._linted(rules_of(proposed), _examples(proposed) if examples else None))
+        _refuse(problems)
+        version = Version("", self._clock(), subject.id, "published", domain, proposed)
         rules = self._rulings.rule_set(version)
-        foreign = [] if domain is None else list(_foreign_words(rules, domain, self._iri_base))
-        if foreign:
-            raise RefusedRules([*problems, *foreign])
-        return Proposal(proposed, rules, tuple(problems), False, rule_changes(ruling.rules, rules))
+        if examples:
+            problems += _of(domain, self._tried(rules, files))
+        if domain is not None:
+            problems += _foreign_words(rules, domain, self._iri_base)
+        _refuse(problems)
+        changes, gone = rule_changes(ruling.rules, rules), removed_terms(ruling.rules, rules)
+        return Proposal(current, proposed, rules, tuple(problems), False, changes, gone)
 
-    def _problems(self, proposed: Mapping[str, bytes], sent: Mapping[str, bytes] | None) -> list[Problem]:
-        """What is wrong with a set, and with how the examples among the files `sent` do. Told by a process that may
-        end: what is sent may be anything."""
-        args = (dict(proposed), None if sent is None else _examples(sent), self._engine, self._iri_base, self._clock())
+    def _linted(self, rules: Mapping[str, bytes], examples: Mapping[str, bytes] | None) -> list[Problem]:
+        """Told by a process that may end: what is sent may be anything."""
         try:
-            return self._processes.call(_tried, *args, timeout=TRIAL_SECONDS)
+            return self._linters.call(lint, rules, examples, timeout=TRIAL_SECONDS)
         except WorkerFailed as error:
-            if error.code not in ("worker-late", "worker-died", "worker-memory"):
+            if error.code not in STOPPED:
                 raise
             raise InputError(
-                f"the rule set could not be tried: {error.message}", code="rule-set",
-                remedy="Try it with `fairmesh rules lint` and `fairmesh rules test`; make queries and patterns cheaper",
+                f"the rule set could not be linted: {STOPPED[error.code].format(limit=TRIAL_SECONDS)}",
+                code="rule-set", remedy="Simplify its shapes, queries and patterns",
             ) from error  # fmt: skip
 
+    def _tried(self, rules: RuleSet, sent: Mapping[str, bytes]) -> list[Problem]:
+        """What the examples among the files `sent` do that their names do not say."""
+        with closing(self._rulings.validator(rules, 1)) as validator:
+            results = check_examples(
+                validator, _examples(sent), lambda data: self._intake.document(data, TURTLE), iri_base=self._iri_base,
+                now=self._clock(), stops=Stops(TRIAL_SECONDS),
+            )  # fmt: skip
+            return problems_of(results, rules)
+
     def close(self) -> None:
-        """End the process that tries rule sets."""
-        self._processes.close()
+        """End the processes that lint rule sets and read their examples."""
+        self._linters.close()
+        self._intake.close()
 
     def with_shapes(self, triples: Sequence[Triple]) -> dict[str, bytes]:
         """All files in force, with these shapes in the place of those of the level that their rules are named in.
@@ -481,31 +503,25 @@ class RulePublishing:
             remedy = f"Ask the mesh's stewards{'' if domain else ', or name the domain whose rules alone you keep'}"
             raise Forbidden(f"{what} needs the govern action on {of}", decision, remedy=remedy)
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One at a time; who comes meanwhile is refused, not queued."""
-        if not self._busy.acquire(blocking=False):
-            raise Conflict("another rule set is being published", remedy="Try again in a moment")
-        try:
-            yield
-        finally:
-            self._busy.release()
 
-
-def _tried(
-    proposed: Mapping[str, bytes], examples: Mapping[str, bytes] | None, engine: str, iri_base: str, now: datetime
-) -> list[Problem]:
-    """In a process of its own: the lint of a set and, when there is no error, what its examples do."""
-    rules = rules_of(proposed)
-    problems = lint(rules, None if examples is None else _examples(proposed))
-    if examples is None or any(problem.error for problem in problems):
-        return problems
-    results = check_examples(
-        RuleSet(rules, engine, linted=True), examples, lambda data: read(data, TURTLE, iri_base), iri_base=iri_base,
-        now=now,
+def _outcome(proposal: Proposal, change: str, allow_removing: bool) -> RulesPublished:
+    """What becomes of a set; raises `RemovesRules` for one that may not."""
+    if not allow_removing and (proposal.removed_terms or any(change.removes for change in proposal.changes)):
+        raise RemovesRules(proposal.changes, proposal.removed_terms)
+    return RulesPublished(
+        "unchanged" if proposal.same else change, proposal.rules.digest, proposal.problems, proposal.changes,
+        proposal.removed_terms,
     )  # fmt: skip
-    remedy = "Correct the rule, or the example"
-    return problems + [Problem(r.file, None, None, None, r.problem, remedy, True) for r in results if r.problem]
+
+
+def _of(domain: str | None, problems: Sequence[Problem]) -> list[Problem]:
+    """Those that are the domain's to mend."""
+    return [each for each in problems if domain is None or each.file.startswith(folder_of(domain))]
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
+    if any(problem.error for problem in problems):
+        raise RefusedRules(problems)
 
 
 def _foreign_words(rules: RuleSet, domain: str, iri_base: str) -> Iterator[Problem]:
@@ -528,48 +544,5 @@ def _foreign_words(rules: RuleSet, domain: str, iri_base: str) -> Iterator[Probl
                 )  # fmt: skip
 
 
-def _of(domain: str) -> str:
-    return f"domains/{domain}/"
-
-
 def _examples(files: Mapping[str, bytes]) -> dict[str, bytes]:
     return {path: body for path, body in files.items() if EXAMPLE.fullmatch(path)}
-
-
-def _proposed(files: Mapping[str, bytes], domain: str | None, current: Mapping[str, bytes]) -> dict[str, bytes]:
-    """All files as they would be in force in the place of `current`. Raises `InputError`."""
-    _check_files(files)
-    if domain is None:
-        if not any(path.startswith("core/") for path in files):  # an organisation keeps its own rules, not core's
-            files = {**{path: body for path, body in current.items() if path.startswith("core/")}, **files}
-        return dict(sorted(files.items()))
-    if not _KEY.fullmatch(domain):
-        raise InputError(f"{domain[:100]!r} is no domain key", remedy="Name one like sales")
-    for path in files:
-        if not path.startswith(_of(domain)):
-            raise InputError(f"{path} is not a file of the domain {domain}", remedy=f"Put it below {_of(domain)}")
-    others = {path: body for path, body in current.items() if not path.startswith(_of(domain))}
-    return dict(sorted({**others, **files}.items()))
-
-
-def _check_files(files: Mapping[str, bytes]) -> None:
-    """Raise `InputError` or `TooLarge`, naming the file, for what no rule set may hold."""
-    if len(files) > MAX_FILES:
-        raise TooLarge(f"{len(files)} files of rules", remedy=f"A set has at most {MAX_FILES:,}")
-    total = 0
-    for path, body in files.items():
-        if len(path) > _MAX_PATH or not (FILE.fullmatch(path) or EXAMPLE.fullmatch(path)):
-            raise InputError(
-                f"{path[:_MAX_PATH]!r} is not a file of a rule set",
-                remedy="Send shapes.ttl, vocabulary.ttl and examples/*.ttl of core/, org/<org>/ and domains/<domain>/",
-            )
-        total += len(body)
-        if len(body) > MAX_FILE_BYTES or total > MAX_BYTES:
-            raise TooLarge(
-                f"{path} makes the rule set too large",
-                remedy=f"A file has at most {MAX_FILE_BYTES:,} bytes, all together {MAX_BYTES:,}",
-            )
-        try:
-            body.decode("utf-8")
-        except UnicodeDecodeError:
-            raise InputError(f"{path} is not UTF-8", remedy="Save it as UTF-8") from None

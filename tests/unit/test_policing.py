@@ -30,7 +30,7 @@ from fairmesh.catalog.model import (
     Subject,
     Submission,
 )
-from fairmesh.catalog.policing import MAX_FILES, Policies, Published, Publishing, Widens, read_folder
+from fairmesh.catalog.policing import POLICY_FILES, Policies, Published, Publishing, Widens, read_folder
 from fairmesh.catalog.policyfiles import POLICIES
 from fairmesh.catalog.policytests import is_rule
 from fairmesh.catalog.registry import Registry
@@ -446,16 +446,16 @@ def test_nobody_locks_themselves_out(still: Desk) -> None:
 
 
 REFUSED_FILES: dict[str, tuple[dict[str, bytes], str]] = {
-    "a path upwards": ({"../x.rego": HOLD}, "cannot be the path"),
-    "an absolute path": ({"/etc/x.rego": HOLD}, "cannot be the path"),
-    "a path with a NUL": ({"a\0.rego": HOLD}, "cannot be the path"),
-    "a hidden file": ({"org/.x.rego": HOLD}, "cannot be the path"),
-    "another kind of file": ({"data.json": b"{}"}, "neither Rego nor a golden table"),
-    "a table elsewhere": ({"table.yaml": b"{}"}, "neither Rego nor a golden table"),
+    "a path upwards": ({"../x.rego": HOLD}, "not a file of a policy"),
+    "an absolute path": ({"/etc/x.rego": HOLD}, "not a file of a policy"),
+    "a path with a NUL": ({"a\0.rego": HOLD}, "not a file of a policy"),
+    "a hidden file": ({"org/.x.rego": HOLD}, "not a file of a policy"),
+    "another kind of file": ({"data.json": b"{}"}, "not a file of a policy"),
+    "a table elsewhere": ({"table.yaml": b"{}"}, "not a file of a policy"),
     "no UTF-8": ({"x.rego": b"package x\n# \xff"}, "not UTF-8"),
     "a large file": ({"x.rego": b"#" * 200_001}, "too large"),
     "much together": ({f"x{n}.rego": b"#" * 190_000 for n in range(12)}, "too large"),
-    "many files": ({f"x{n}.rego": b"" for n in range(MAX_FILES + 1)}, "policy files"),
+    "many files": ({f"x{n}.rego": b"" for n in range(POLICY_FILES.max_files + 1)}, "files of one policy"),
     "no policy at all": ({}, "no rule|no policy|compile"),
     "no decision": ({"org/acme/hold.rego": HOLD}, "no rule|compile"),
 }
@@ -483,9 +483,9 @@ def test_which_policy_was_in_force_on_a_date(desk: Desk) -> None:
     for _ in range(2):
         days = {-1: None, 0: shipped, 9: shipped, 10: held, 19: held, 20: desk.kept.access.policy_digest}
         for day, digest in days.items():
-            found = desk.kept.in_force(start + timedelta(days=day))
+            found = desk.kept.versions.in_force(start + timedelta(days=day))
             assert (found.digest if found else None) == digest, day
-        newest = desk.kept.in_force(start + timedelta(days=500))
+        newest = desk.kept.versions.in_force(start + timedelta(days=500))
         assert newest == desk.kept.current
         assert (newest.author, newest.source, newest.domain) == (SALES.id, "published", "sales")
         desk.again()
@@ -618,7 +618,7 @@ def test_every_answer_is_of_one_policy_while_others_are_published(catalog: Catal
     assert {visible for _, visible in seen} == {True, False}
     for entry in catalog.journal.entries(kinds=[EntryKind.REGISTER]):
         assert entry.draft.policy == shipped  # nothing was stored under a policy that forbids it
-        in_force = catalog.policies.in_force(entry.draft.at)
+        in_force = catalog.policies.versions.in_force(entry.draft.at)
         assert in_force is not None
 
 
@@ -667,5 +667,5 @@ def test_a_view_decides_by_one_policy_to_its_end(catalog: Catalog) -> None:
         assert view.product(key="sales.orders") is not None
         (decision,) = view.viewer_can(BASE + "sales.orders", [Action.READ_DATA])
         assert (decision.allowed, decision.revision) == (True, before)
-        assert view.conformance(BASE + "sales.orders").ruleset
+        assert view.conformance(BASE + "sales.orders") is not None
         assert view.revisions(BASE + "sales.orders", PageRequest()).total == 1

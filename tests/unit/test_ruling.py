@@ -16,7 +16,7 @@ from fairmesh.catalog.governance import Validator
 from fairmesh.catalog.journal import Journal
 from fairmesh.catalog.model import EntryKind, PageRequest, SearchOrder, Submission
 from fairmesh.catalog.rdf import TURTLE, Triple, parse
-from fairmesh.catalog.ruling import MAX_FILES, RefusedRules, RemovesRules
+from fairmesh.catalog.ruling import RULE_FILES, RefusedRules, RemovedTerms, RemovesRules
 
 SALES = producer("sales")
 MOBILITY = producer("mobility")
@@ -100,6 +100,36 @@ def test_a_set_without_rules_in_force_is_refused_and_names_them_unless_that_is_m
     assert (done.change, done.changes) == ("published", refused.value.changes)
 
 
+def test_a_set_without_vocabulary_in_force_is_refused_and_names_its_terms_unless_that_is_meant(mesh: Governed) -> None:
+    place, terms = "domains/mobility/vocabulary.ttl", ("https://mobility.example/line", "https://mobility.example/stop")
+
+    def words(*names: str) -> dict[str, bytes]:
+        text = "@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .\n"
+        labels = (f'<https://mobility.example/{n.lower()}> rdfs:label "{n}"@en .\n' for n in names)
+        return {place: "".join([text, *labels]).encode()}
+
+    rules = rule_files(COST, level="domains/mobility")
+    mesh.publish({**rules, **words("Line", "Stop")}, domain="mobility")
+    before = digest(mesh)
+    for files, domain, lost in (
+        (rules, "mobility", terms), ({**rules, **words("Stop")}, "mobility", terms[:1]),
+        ({**SHIPPED_FILES, **rules}, None, terms),
+    ):  # fmt: skip
+        for dry_run in (False, True):
+            with pytest.raises(RemovesRules) as refused:
+                mesh.publish(files, domain=domain, dry_run=dry_run, allow_removing=False)
+            assert refused.value.changes == ()
+            assert refused.value.removed_terms == (RemovedTerms("domains/mobility", lost),)
+            assert f"<{lost[0]}> (domains/mobility)" in refused.value.message
+    with pytest.raises(RemovesRules, match="1 rule in force: domains/mobility/cost; and 2 vocabulary terms in"):
+        mesh.publish({}, domain="mobility", allow_removing=False)
+    assert digest(mesh) == before
+    reworded = {place: words("Line", "Stop")[place].replace(b'"Stop"', b'"Halt"')}
+    assert mesh.publish({**rules, **reworded}, domain="mobility", allow_removing=False).removed_terms == ()
+    done = mesh.publish(rules, domain="mobility", allow_removing=True)
+    assert (done.change, done.removed_terms) == ("published", (RemovedTerms("domains/mobility", terms),))
+
+
 def test_what_changes_is_told_rule_by_rule_however_the_file_is_written(mesh: Governed) -> None:
     def becomes(*rules: Rule, head: bytes = b"") -> list[tuple[str, str | None, str | None]]:
         files = org(*rules)
@@ -141,7 +171,7 @@ def test_a_set_that_cannot_be_used_is_refused_and_the_one_in_force_stays(kept: G
 
 def test_too_many_files_are_refused(kept: Governed) -> None:
     with pytest.raises(TooLarge):
-        kept.publish({f"core/examples/ok-{n}.ttl": b"" for n in range(MAX_FILES + 1)})
+        kept.publish({f"core/examples/ok-{n}.ttl": b"" for n in range(RULE_FILES.max_files + 1)})
 
 
 def test_a_refusal_names_every_problem(kept: Governed) -> None:
@@ -208,8 +238,9 @@ def test_which_set_was_in_force_when_is_known_for_good(mesh: Governed) -> None:
     third = mesh.publish(org(SPATIAL)).digest
     for _ in range(2):
         rulings = mesh.catalog.rulings
-        assert rulings.in_force(START - DAY) is None
-        found = [rulings.in_force(START + DAY * n) for n in (0, 0.5, 1, 1.5, 2, 3)]
+        assert rulings.versions.in_force(START - DAY) is None
+        at = [START + DAY * n + DAY / 1000 for n in (0, 0.5, 1, 1.5, 2, 3)]
+        found = [rulings.versions.in_force(each) for each in at]
         assert [each and each.digest for each in found] == [first, first, second, second, third, third]
         known = [rulings.known(each) for each in (first, second, third)]
         assert [each and each.digest for each in known] == [first, second, third]
@@ -290,8 +321,8 @@ def test_one_is_published_at_a_time(mesh: Governed, monkeypatch: pytest.MonkeyPa
     first = threading.Thread(target=lambda: mesh.publish(org(COST)))
     first.start()
     assert inside.wait(60)
-    with pytest.raises(Conflict):
-        mesh.publish(org(SPATIAL))
+    with pytest.raises(Conflict, match="another rule set is being published"):
+        mesh.publish(org(SPATIAL), replace(STEWARD, id="another-steward"))
     with pytest.raises(Forbidden):
         mesh.publish(org(SPATIAL), ANALYST)
     go.set()
