@@ -10,13 +10,14 @@ import functools
 import re
 from calendar import isleap, monthrange
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from fairmesh.catalog import lexical, rdf
 from fairmesh.catalog.model import FM
 from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
+from fairmesh.catalog.triples import Index
 
 _Term = NamedNode | BlankNode | Literal
 
@@ -27,57 +28,6 @@ _TRUE = Literal("true", datatype=NamedNode(_XSD + "boolean"))
 
 PREFIX = FM + "computed"
 """Every computed predicate begins with this."""
-
-
-_Subjects = dict[_Term, dict[str, list[_Term]]]
-
-
-class _Pairs(dict[str, list[tuple[_Term, _Term]]]):
-    """Subjects and values by predicate, gathered when a predicate is first asked for."""
-
-    def __init__(self, subjects: _Subjects) -> None:
-        self._subjects = subjects
-
-    def __missing__(self, predicate: str) -> list[tuple[_Term, _Term]]:
-        found = self[predicate] = [
-            (subject, value) for subject, said in self._subjects.items() for value in said.get(predicate, ())
-        ]
-        return found
-
-
-class Index:
-    """Triples by subject and predicate, and by predicate; predicates are IRI strings."""
-
-    def __init__(self, triples: Iterable[Triple]) -> None:
-        self.subjects: _Subjects = {}
-        self.pairs = _Pairs(self.subjects)
-        last: object = None
-        names: dict[NamedNode, str] = {}
-        for triple in triples:  # taken apart by name: unpacking takes twice as long
-            subject, predicate, value = triple.subject, triple.predicate, triple.object
-            if isinstance(subject, Triple) or isinstance(value, Triple):
-                continue  # RDF 1.2 triple terms: no parser of ours lets one through
-            name = names.get(predicate) or names.setdefault(predicate, predicate.value)
-            if subject != last:  # sorted statements keep to one subject
-                facts, last = self.subjects.setdefault(subject, {}), subject
-            if name in facts:
-                facts[name].append(value)
-            else:
-                facts[name] = [value]
-
-    def objects(self, subject: _Term, predicate: str) -> Sequence[_Term]:
-        return self.subjects.get(subject, {}).get(predicate, ())
-
-    def items(self, head: _Term) -> Iterator[_Term]:
-        """The members of an RDF list; ends where the list is broken or turns back on itself."""
-        seen = set()
-        while head not in seen:
-            seen.add(head)
-            yield from self.objects(head, rdf.PREFIXES["rdf"] + "first")
-            rest = self.objects(head, rdf.PREFIXES["rdf"] + "rest")
-            if not rest:
-                return
-            head = rest[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,17 +105,19 @@ def _domain_key(facts: Facts) -> Iterator[Computed]:
 
 
 def _names(facts: Facts, schema: _Term) -> list[str]:
-    names = []
+    names: list[str] = []
     for column in facts.index.objects(schema, _CSVW + "column"):
-        names += sorted({t.value for t in facts.index.objects(column, _CSVW + "name") if isinstance(t, Literal)})
+        found = {t.value for t in facts.index.objects(column, _CSVW + "name") if isinstance(t, Literal)}
+        names += sorted(found) if len(found) > 1 else found
     return names
 
 
 def _duplicate_names(facts: Facts) -> Iterator[Computed]:
     """`schema fm:computedDuplicateName`: a `csvw:name` that two of its `csvw:column` share."""
-    for schema in dict.fromkeys(subject for subject, _ in facts.index.pairs[_CSVW + "column"]):
-        for name, count in Counter(_names(facts, schema)).items():
-            if count > 1:
+    for schema in facts.index.heads.get(_CSVW + "column", ()):
+        names = _names(facts, schema)
+        if len(set(names)) < len(names):
+            for name in [name for name, count in Counter(names).items() if count > 1]:
                 yield _text(schema, "DuplicateName", name, _CSVW + "name", Literal(name))
 
 

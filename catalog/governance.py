@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import math
 import os
 import threading
 import time
@@ -18,10 +19,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fairmesh.catalog import computed, rdf
-from fairmesh.catalog.computed import Index
 from fairmesh.catalog.document import own_nodes
 from fairmesh.catalog.errors import ConfigError, InputError, WorkerFailed
 from fairmesh.catalog.fair import Register, Scores, score
@@ -36,7 +36,6 @@ from fairmesh.catalog.rulefiles import (
     messages_of,
     read_levels,
     read_rules,
-    references,
     refusal,
     rules_of,
     schedule_of,
@@ -44,6 +43,8 @@ from fairmesh.catalog.rulefiles import (
 from fairmesh.catalog.rulelint import checked_rules
 from fairmesh.catalog.shacl.compiled import Compiled
 from fairmesh.catalog.shacl.results import Engine, Node, Result, Term, Unsupported
+from fairmesh.catalog.shacl.syntax import name_of, references
+from fairmesh.catalog.triples import Index
 from fairmesh.catalog.workers import Pool
 
 ENGINES = ("compiled", "pyshacl")
@@ -55,6 +56,7 @@ _SH = rdf.PREFIXES["sh"]
 _XSD = rdf.PREFIXES["xsd"]
 _TYPE = rdf.PREFIXES["rdf"] + "type"
 _SUBCLASS = rdf.PREFIXES["rdfs"] + "subClassOf"
+_LIFECYCLE = rdf.PREFIXES["dprod"] + "lifecycleStatus"
 
 
 # -- rule sets --------------------------------------------------------------------------------------------------------
@@ -124,6 +126,11 @@ class RuleSet:
         levels = self._levels if domain is None else self.levels(domain)
         return [triple for level in levels for triple in level.vocabulary]
 
+    def terms(self) -> set[tuple[str, str]]:
+        """What its vocabularies describe: each a level, such as `domains/sales`, and the IRI of a term."""
+        every = ((level.name, triple.subject) for level in self._levels for triple in level.vocabulary)
+        return {(level, term.value) for level, term in every if isinstance(term, NamedNode)}
+
     def rule(self, iri: str) -> Rule | None:
         return next((rule for rule in self.rules if rule.iri == iri), None)
 
@@ -179,6 +186,26 @@ def engine_for(
     return Reference(shapes, background, ignored)
 
 
+def engine_that_runs(
+    name: str, shapes: Sequence[Triple], background: Sequence[Triple], ignored: Collection[str] = ()
+) -> tuple[Engine, Unsupported | None]:
+    """As `engine_for`, but pyshacl for shapes that `name` does not implement, and what of them that is.
+
+    Raises `InputError` for ill-formed shapes, and for those that no engine implements.
+    """
+    lacking: Unsupported | None = None
+    for each in dict.fromkeys((name, "pyshacl")):
+        try:
+            return engine_for(each, shapes, background, ignored), lacking
+        except Unsupported as error:
+            lacking = error
+    assert lacking is not None
+    raise InputError(
+        f"{lacking.construct} in {name_of(lacking.shape)} is not implemented", remedy="Say it in another way",
+        iri=rdf.iri_of(lacking.shape), code="rule-set",
+    ) from lacking  # fmt: skip
+
+
 def conformance(data: Sequence[Triple], shapes: Sequence[Triple], engine: str = "compiled") -> tuple[Result, ...]:
     """All results of plain SHACL validation, for conformance suites: no lint, no modes, every focus node.
 
@@ -217,22 +244,14 @@ class _Composed:
         self.risky = _risky(index, self.attribution, self.rules)
         self.lock = threading.Lock()
         """Held while the engine runs: it serves one thread at a time."""
-        self.uncompiled: Uncompiled | None = None
         vocabulary = [triple for level in levels for triple in level.vocabulary]
         try:
-            try:
-                self.engine = engine_for(ruleset.engine, shapes, vocabulary, computed.PREDICATES)
-            except Unsupported as error:
-                if ruleset.engine != "compiled":
-                    raise InputError(
-                        f"{error.construct} is not implemented",
-                        remedy="Say it in another way",
-                        iri=rdf.iri_of(error.shape),
-                    ) from error
-                self.uncompiled = Uncompiled(domain, error.construct, str(error.shape), self.rule_of(error.shape))
-                self.engine = engine_for("pyshacl", shapes, vocabulary, computed.PREDICATES)
+            self.engine, lacking = engine_that_runs(ruleset.engine, shapes, vocabulary, computed.PREDICATES)
         except InputError as error:
             raise self._unusable(error, levels) from error
+        self.uncompiled: Uncompiled | None = None
+        if lacking is not None:
+            self.uncompiled = Uncompiled(domain, lacking.construct, str(lacking.shape), self.rule_of(lacking.shape))
 
     def chosen(self, terms: _Terms) -> tuple[Collection[Node], tuple[str, ...]]:
         """The rules to run, and the ids of those that are not checked without the mesh."""
@@ -306,11 +325,15 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class _Terms:
-    """On what terms cases are judged. Rules in `without` are left out; `only`, when given, is the one rule to run."""
+    """On what terms cases are judged. Rules in `without` are left out; `only`, when given, is the one rule to run.
+
+    `scored`: FAIR scores are wanted too.
+    """
 
     iri_base: str
     now: datetime
     offline: bool
+    scored: bool = False
     without: frozenset[str] = frozenset()
     only: str | None = None
 
@@ -336,49 +359,57 @@ def validate(
     lines. A rule that cannot be evaluated is in `failed`, with the reason, and none of its findings are reported.
     """
     case = Case(document, background, product, domain, own)
-    return _judge(rules, case, _Terms(iri_base, now, offline))
+    return _judge(rules, case, _Terms(iri_base, now, offline)).report
 
 
-def _judge(rules: RuleSet, case: Case, terms: _Terms) -> Report:
+class Judgement(NamedTuple):
+    """The report of the rules on one product, and how FAIR its document is; None where that was not asked."""
+
+    report: Report
+    scores: Scores | None
+
+
+def judge(rules: RuleSet, case: Case, *, iri_base: str, now: datetime, offline: bool = False) -> Judgement:
+    """As `validate`, with scores; the document is read once for both."""
+    return _judge(rules, case, _Terms(iri_base, now, offline, scored=True))
+
+
+def _judge(rules: RuleSet, case: Case, terms: _Terms) -> Judgement:
+    """One index serves all: first it holds the document alone, in the end all that rules look at."""
     composed = rules.composed(case.domain)
     chosen, skipped = composed.chosen(terms)
     stated = rdf.load(case.document)
     names = own_nodes(stated, case.product, terms.iri_base) if case.own is None else case.own
-    stated = _admissible(stated, case.document)
-    facts = computed.Facts(Index(stated), NamedNode(case.product), names, terms.iri_base, terms.now)
-    statements = computed.compute(facts)
-    background = _admissible(rdf.load(case.background), case.background)
-    data = [*stated, *background, *(s.triple for s in statements)]
+    index = Index(stated)
+    index.drop(_is_forged)
+    scores = None
+    if terms.scored:
+        scores = score(index, product=case.product, iri_base=terms.iri_base, register=rules.register, at=terms.now)
+    product = NamedNode(case.product)
+    live = any((rdf.iri_of(s) or "").removeprefix(STATUS) in LIVE_STATUSES for s in index.objects(product, _LIFECYCLE))
+    statements = computed.compute(computed.Facts(index, product, names, terms.iri_base, terms.now))
+    if case.background:
+        index.add(rdf.load(case.background))
+        index.drop(_is_forged)
+    index.add(statement.triple for statement in statements)
     own = {NamedNode(iri) for iri in names}
     with composed.lock:
-        outcome = composed.engine.run(data, own=own.__contains__, roots=chosen)
+        outcome = composed.engine.run(index, own=own.__contains__, roots=chosen)
     findings: set[Finding] = set()
     if outcome.results:
-        statuses = facts.index.objects(facts.product, rdf.PREFIXES["dprod"] + "lifecycleStatus")
-        live = any((rdf.iri_of(status) or "").removeprefix(STATUS) in LIVE_STATUSES for status in statuses)
         sources, day = computed.Sources(statements), _day(terms.now)
         findings = {f for result in outcome.results for f in composed.findings(result, day, live, sources)}
     failed = tuple(sorted((composed.rules[failure.root].id, failure.reason) for failure in outcome.failed))
-    return Report(rules.digest, tuple(sorted(findings, key=_order)), skipped, failed)
+    return Judgement(Report(rules.digest, tuple(sorted(findings, key=_order)), skipped, failed), scores)
 
 
 def _day(now: datetime) -> date:
     return now.astimezone(UTC).date()
 
 
-def _admissible(triples: list[Triple], nquads: bytes) -> list[Triple]:
-    """The triples of these bytes that are looked at."""
-    if not any(word in nquads for word in _FORGED):
-        return triples
-    return [
-        triple
-        for triple in triples
-        if (predicate := triple.predicate.value) != _SUBCLASS and not predicate.startswith(computed.PREFIX)
-    ]
-
-
-_FORGED = (b"subClassOf", b"#computed", b"\\u", b"\\U")
-"""One of these is in all bytes that state what is not looked at; an escape may hide it."""
+def _is_forged(predicate: str) -> bool:
+    """Whether statements with this predicate are not looked at."""
+    return predicate == _SUBCLASS or predicate.startswith(computed.PREFIX)
 
 
 def _order(finding: Finding) -> tuple[object, ...]:
@@ -400,13 +431,8 @@ def _warm_up(files: Mapping[str, bytes], engine: str) -> None:
     gc.set_threshold(50_000)  # nor the statements of one product, which make no cycles
 
 
-def _judge_in_worker(cases: Sequence[Case], terms: _Terms) -> list[Report]:
+def _judge_in_worker(cases: Sequence[Case], terms: _Terms) -> list[Judgement]:
     return [_judge(_in_worker[0], case, terms) for case in cases]
-
-
-def _score_in_worker(cases: Sequence[Case], iri_base: str) -> list[Scores]:
-    register = _in_worker[0].register
-    return [score(rdf.load(c.document), product=c.product, iri_base=iri_base, register=register) for c in cases]
 
 
 STOPPED = {
@@ -419,10 +445,45 @@ _ALONE = 2.0
 """Seconds for a rule that is run alone because it may be to blame."""
 _PATIENCE = 1
 """On so many documents a rule may be stopped; from then on it is always run alone."""
+_ENOUGH = 3
+"""On so many products of one pass a rule may be stopped; it is not run on those that are left."""
 _FIRST = 8.0
 """Seconds for one document under rules of which one may be to blame: less than whoever waits for the answer does."""
+_EACH = 0.15
+"""Seconds for each document more that is judged with it."""
 MEMORY = 4 << 30
 """Bytes of address space for one process."""
+
+
+class Stops:
+    """How often rules were stopped, on the products of one pass or in the life of a validator. Threads may share it.
+
+    With `seconds`, a pass has so many from now on: when they are over, no rule that is run alone is run any more.
+    """
+
+    def __init__(self, seconds: float = math.inf) -> None:
+        self._times: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._end = time.monotonic() + seconds
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() > self._end
+
+    def add(self, rule: str) -> None:
+        with self._lock:
+            self._times[rule] += 1
+
+    def reached(self, times: int) -> frozenset[str]:
+        """The rules that were stopped at least so many times."""
+        with self._lock:
+            return frozenset(rule for rule, count in self._times.items() if count >= times)
+
+    def enough(self, rule: str) -> str:
+        """Why a rule is not to be run any more; empty when it is."""
+        if rule in self.reached(_ENOUGH):
+            return f"it was not run: it was stopped on {_ENOUGH} other products"
+        return "it was not run: the time for all products was used up" if self.over else ""
 
 
 class Validator:
@@ -438,11 +499,10 @@ class Validator:
         self.rules = rules
         warm_up = functools.partial(_warm_up, dict(rules.files), rules.engine)
         self.processes = Pool(size or min(4, os.cpu_count() or 1), warm_up=warm_up, memory=MEMORY)
-        self._stopped: Counter[str] = Counter()
-        self._lock = threading.Lock()
+        self._stopped = Stops()
 
     def start(self) -> None:
-        """Start all processes now, so that the first validations do not wait for one."""
+        """Start all processes now and wait until they are warm, so that no validation waits for one."""
         self.processes.start()
 
     def validate(
@@ -463,104 +523,78 @@ class Validator:
         Raises `WorkerFailed` when the process is late or dies and no rule can be singled out for it.
         """
         case = Case(document, background, product, domain, own)
-        return self._one(case, _Terms(iri_base, now, offline), timeout)
+        return self._decided([case], _Terms(iri_base, now, offline), timeout, Stops())[0].report
 
-    def validate_many(
-        self, cases: Sequence[Case], *, iri_base: str, now: datetime, offline: bool = False, timeout: float = TIMEOUT
-    ) -> list[Report]:
-        """A report for each case, in order, from one process; for all processors call it from as many threads.
+    def judge_many(
+        self, cases: Sequence[Case], *, iri_base: str, now: datetime, offline: bool = False, timeout: float = TIMEOUT,
+        stops: Stops | None = None,
+    ) -> list[Judgement]:  # fmt: skip
+        """Report and scores of each case, in order, from one process; for all processors call it from as many threads.
 
-        `timeout` is for all cases together. Takes longer, and raises, as `validate`; a rule that is always run alone
-        gets `timeout` seconds in all, and is reported as failed on the cases that are left then.
+        `timeout` is for all cases together. Takes longer, and raises, as `validate`. `stops` belongs to the pass that
+        the cases are part of; without it they are one of their own.
         """
-        terms = _Terms(iri_base, now, offline)
-        if len(cases) == 1:
-            return [self._one(cases[0], terms, min(timeout, TIMEOUT))]
-        try:
-            return self._judged(cases, terms, timeout)
-        except WorkerFailed as error:
-            if error.code not in STOPPED:
-                raise
-        reports = []
-        for number, case in enumerate(cases, 1):
-            apart = self._apart()
-            reports.append(self._one(case, terms, min(timeout, TIMEOUT)))
-            if self._apart() != apart:  # who was to blame is known now: the rest need not go one by one
-                rest = cases[number:]
-                return reports + self.validate_many(rest, iri_base=iri_base, now=now, offline=offline, timeout=timeout)
-        return reports
-
-    def scores(self, cases: Sequence[Case], *, iri_base: str, timeout: float = TIMEOUT) -> list[Scores]:
-        """The FAIR scores of each document, in order, from one process. Raises `WorkerFailed`."""
-        return self.processes.call(_score_in_worker, cases, iri_base, timeout=timeout)
+        if not cases:
+            return []
+        return self._decided(cases, _Terms(iri_base, now, offline, scored=True), timeout, stops or Stops())
 
     def close(self) -> None:
         self.processes.close()
 
-    def _call(self, cases: Sequence[Case], terms: _Terms, timeout: float) -> list[Report]:
-        try:
-            return self.processes.call(_judge_in_worker, cases, terms, timeout=timeout)
-        except WorkerFailed as error:
-            if error.code != "worker-died":
-                raise
-        return self.processes.call(_judge_in_worker, cases, terms, timeout=timeout)  # it may have been ended by chance
+    def _decided(self, cases: Sequence[Case], terms: _Terms, timeout: float, stops: Stops) -> list[Judgement]:
+        """First all rules together, but for those that were stopped before; should that not end, each rule that may be
+        to blame alone; and should that not, either, document by document."""
+        if len(cases) == 1:
+            timeout = min(timeout, TIMEOUT)
+        risky = frozenset[str]().union(*(self.rules.composed(case.domain).risky for case in cases))
+        known = risky & self._stopped.reached(_PATIENCE)
+        first = timeout if known == risky else min(timeout, _FIRST + (len(cases) - 1) * _EACH)
+        for apart, limit in dict.fromkeys(((known, first), (risky, timeout))):
+            try:
+                return self._judged(cases, terms, apart, limit, stops)
+            except WorkerFailed as error:
+                if error.code not in STOPPED:
+                    raise
+                late = error
+        if len(cases) == 1:
+            raise late
+        return [judgement for case in cases for judgement in self._decided([case], terms, timeout, stops)]
 
-    def _apart(self) -> frozenset[str]:
-        """The rules that are always run alone."""
-        with self._lock:
-            return frozenset(rule for rule, times in self._stopped.items() if times >= _PATIENCE)
-
-    def _judged(self, cases: Sequence[Case], terms: _Terms, timeout: float) -> list[Report]:
-        apart = self._apart()
-        reports = self._call(cases, replace(terms, without=apart), timeout)
+    def _judged(
+        self, cases: Sequence[Case], terms: _Terms, apart: frozenset[str], timeout: float, stops: Stops
+    ) -> list[Judgement]:
+        """The rules in `apart` each alone, all others together in `timeout` seconds."""
+        found = self.processes.retried(_judge_in_worker, cases, replace(terms, without=apart), timeout=timeout)
         for rule in sorted(apart):
-            reports = self._with(rule, reports, cases, terms, timeout)
-        return reports
+            held = [n for n, case in enumerate(cases) if rule in self.rules.composed(case.domain).risky]
+            for number, report in zip(held, self._alone(rule, [cases[n] for n in held], terms, stops), strict=True):
+                found[number] = _merged(found[number], report)
+        return found
 
-    def _one(self, case: Case, terms: _Terms, timeout: float) -> Report:
-        risky = self.rules.composed(case.domain).risky
-        suspects = not risky <= self._apart()
-        try:
-            return self._judged([case], terms, min(timeout, _FIRST) if suspects else timeout)[0]
-        except WorkerFailed as error:
-            if error.code not in STOPPED or not suspects:
-                raise
-        reports = self._call([case], replace(terms, without=risky), timeout)
-        for rule in sorted(risky):
-            reports = self._with(rule, reports, [case], terms, timeout)
-        return reports[0]
-
-    def _with(
-        self, rule: str, reports: Sequence[Report], cases: Sequence[Case], terms: _Terms, timeout: float
-    ) -> list[Report]:
-        """The reports with what one rule, run alone, has to say."""
-        return [_merged(*pair) for pair in zip(reports, self._alone(rule, cases, terms, timeout), strict=True)]
-
-    def _alone(self, rule: str, cases: Sequence[Case], terms: _Terms, timeout: float) -> list[Report]:
+    def _alone(self, rule: str, cases: Sequence[Case], terms: _Terms, stops: Stops) -> list[Report]:
+        if reason := stops.enough(rule):
+            return [self._failed(rule, reason)] * len(cases)
         limit = _ALONE + (len(cases) - 1) / 50
         try:
-            return self._call(cases, replace(terms, only=rule), limit)
+            found = self.processes.retried(
+                _judge_in_worker, cases, replace(terms, only=rule, scored=False), timeout=limit
+            )
+            return [judgement.report for judgement in found]
         except WorkerFailed as error:
             if error.code not in STOPPED:
                 raise
             reason = STOPPED[error.code].format(limit=limit)
-        if len(cases) == 1:
-            with self._lock:
-                self._stopped[rule] += 1
-            return [self._failed(rule, reason)]
-        reports: list[Report] = []
-        end = time.monotonic() + timeout
-        for case in cases:
-            if time.monotonic() < end:
-                reports += self._alone(rule, [case], terms, timeout)
-            else:
-                reports.append(self._failed(rule, "it was not run: it had used up its time on other products"))
-        return reports
+        if len(cases) > 1:
+            return [report for case in cases for report in self._alone(rule, [case], terms, stops)]
+        for count in (self._stopped, stops):
+            count.add(rule)
+        return [self._failed(rule, reason)]
 
     def _failed(self, rule: str, reason: str) -> Report:
         return Report(self.rules.digest, failed=((rule, reason),))
 
 
-def _merged(one: Report, other: Report) -> Report:
-    findings = tuple(sorted({*one.findings, *other.findings}, key=_order))
-    return replace(one, findings=findings, failed=tuple(sorted({*one.failed, *other.failed})))
+def _merged(one: Judgement, other: Report) -> Judgement:
+    findings = tuple(sorted({*one.report.findings, *other.findings}, key=_order))
+    failed = tuple(sorted({*one.report.failed, *other.failed}))
+    return Judgement(replace(one.report, findings=findings, failed=failed), one.scores)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 
 from fairmesh.catalog.errors import InputError
 from fairmesh.catalog.rdf import Triple
 from fairmesh.catalog.shacl import sparql
 from fairmesh.catalog.shacl.core import Compiler
-from fairmesh.catalog.shacl.paths import Graph, Properties, Shapes
+from fairmesh.catalog.shacl.paths import Graph, Shapes
 from fairmesh.catalog.shacl.results import Failed, Node, Outcome, Result, Term
-from fairmesh.catalog.shacl.shapes import OutOfLimits, Shape, Target, Violation
+from fairmesh.catalog.shacl.shapes import About, OutOfLimits, Shape, Target, Violation
+from fairmesh.catalog.triples import Index
+
+_AT_ONCE = 1_000
+"""Focus nodes that a shape is held against together; what is known of their values is in memory meanwhile."""
 
 
 class Compiled:
@@ -26,9 +30,9 @@ class Compiled:
         self, shapes: Iterable[Triple], background: Iterable[Triple] = (), ignored: Collection[str] = ()
     ) -> None:
         self._background = sparql.Background(background)
-        self._graph = Graph()
+        self._graph = Graph(Index(self._background.triples))
         self._queries: sparql.Data | None = None
-        self._data: Sequence[Triple] = ()
+        self._data: Iterable[Triple] = ()
         try:
             compiler = Compiler(Shapes(shapes), self._graph, ignored, self._queried)
             roots = compiler.roots()
@@ -36,7 +40,6 @@ class Compiled:
             raise InputError(
                 "shapes are nested too deep", remedy="Refer to fewer shapes within shapes", code="rule-set"
             ) from error
-        self._graph.background(self._background.triples)
         self._targets = list(dict.fromkeys(root.targets for root in roots))
         """Different sets of targets; most are those of several roots, and looked up once for them."""
         numbers = {targets: number for number, targets in enumerate(self._targets)}
@@ -51,7 +54,7 @@ class Compiled:
     def _queried(self) -> sparql.Data:
         """The data as queries see it, made when the first one asks."""
         if self._queries is None:
-            self._queries = sparql.Data(self._data, self._background)
+            self._queries = sparql.Data(list(self._data), self._background)
         return self._queries
 
     @property
@@ -60,7 +63,7 @@ class Compiled:
 
     def run(
         self,
-        data: Sequence[Triple],
+        data: Iterable[Triple],
         *,
         own: Callable[[Term], bool] | None = None,
         roots: Collection[Node] | None = None,
@@ -69,7 +72,7 @@ class Compiled:
         chosen = self._roots.values() if roots is None else [self._root(node) for node in roots]
         results: list[Result] = []
         failed: list[Failed] = []
-        focus_nodes: dict[int, list[tuple[Term, Properties]]] = {}
+        focus_nodes: dict[int, About] = {}
         self._data = data
         self._graph.lay(data)
         try:
@@ -123,9 +126,7 @@ class Compiled:
             )
         return self._roots[node]
 
-    def _focus_nodes(
-        self, targets: Iterable[Target], own: Callable[[Term], bool] | None
-    ) -> list[tuple[Term, Properties]]:
+    def _focus_nodes(self, targets: Iterable[Target], own: Callable[[Term], bool] | None) -> About:
         graph, at = self._graph, self._graph.at
         several = [nodes for target in targets if (nodes := target.nodes(graph))]
         if not several:
@@ -134,9 +135,11 @@ class Compiled:
         return [(node, at(node)) for node in nodes if own is None or own(node)]
 
 
-def _evaluate(shape: Shape, nodes: Iterable[tuple[Term, Properties]]) -> list[Result]:
+def _evaluate(shape: Shape, nodes: About) -> list[Result]:
     found: list[Violation] = []
-    report = shape.report
-    for focus, properties in nodes:
-        report(focus, properties, found)
-    return [violation.result(shape.node) for violation in found]
+    if len(nodes) <= _AT_ONCE:
+        shape.report(nodes, found)
+    else:
+        for start in range(0, len(nodes), _AT_ONCE):
+            shape.report(nodes[start : start + _AT_ONCE], found)
+    return [violation.result(shape.node) for violation in found] if found else []

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 
-from fairmesh.catalog import lexical
+from fairmesh.catalog import lexical, rdf
 from fairmesh.catalog.rdf import PREFIXES, BlankNode, Literal, NamedNode
-from fairmesh.catalog.shacl import regexes, sparql
-from fairmesh.catalog.shacl.paths import SH, SUBCLASS, TYPE, Graph, Path, Properties, Shapes, Values, compile_path
+from fairmesh.catalog.shacl import regexes, sparql, syntax
+from fairmesh.catalog.shacl.paths import SH, SUBCLASS, TYPE, Graph, Path, Properties, Shapes, compile_path
 from fairmesh.catalog.shacl.results import Node, Term, Unsupported
 from fairmesh.catalog.shacl.shapes import Check, Constraint, Cycle, OutOfLimits, Root, Shape, Target
 from fairmesh.catalog.shacl.sparql import Found
+from fairmesh.catalog.triples import Values
 
 _XSD = PREFIXES["xsd"]
 _TRUE = Literal("true", datatype=NamedNode(_XSD + "boolean"))
@@ -33,7 +34,6 @@ def _constraint(name: str, check: Check) -> Constraint:
     )
 
 
-_TARGETS = ("targetClass", "targetNode", "targetSubjectsOf", "targetObjectsOf")
 _WITHOUT_VALUES = frozenset(("equals", "hasValue", "minCount", "qualifiedMinCount"))
 """Parameters whose constraints can fail at a focus node without value nodes."""
 _BLIND = frozenset(
@@ -44,46 +44,15 @@ _BLIND = frozenset(
 )  # fmt: skip
 """Parameters whose constraints look at nothing but the value nodes themselves."""
 _OPTIONAL = ("flags", "ignoredProperties", "qualifiedMinCount", "qualifiedMaxCount", "qualifiedValueShapesDisjoint")
-_ONCE = frozenset(
-    (
-        "closed", "datatype", "flags", "ignoredProperties", "in", "languageIn", "maxCount", "maxExclusive",
-        "maxInclusive", "maxLength", "minCount", "minExclusive", "minInclusive", "minLength", "nodeKind", "pattern",
-        "qualifiedMaxCount", "qualifiedMinCount", "qualifiedValueShape", "qualifiedValueShapesDisjoint", "uniqueLang",
-        "deactivated", "severity",
-    )
-)  # fmt: skip
-_OF_PROPERTIES = ("lessThan", "lessThanOrEquals", "maxCount", "minCount", "qualifiedValueShape", "uniqueLang")
+_ONCE = frozenset(iri.removeprefix(SH) for iri, parameter in syntax.PARAMETERS.items() if parameter.single)
+_OF_PROPERTIES = tuple(
+    name
+    for iri, parameter in syntax.PARAMETERS.items()
+    if parameter.on_paths and (name := iri.removeprefix(SH)) not in _OPTIONAL
+)
 """Parameters that node shapes cannot have. The counts of sh:qualifiedValueShape say nothing without it."""
-_ADVANCED = frozenset(
-    (
-        "condition", "construct", "deactivatedRule", "entailment", "expression", "filterShape", "function",
-        "intersection", "js", "jsFunctionName", "jsLibrary", "nodes", "object", "predicate", "resultAnnotation",
-        "returnType", "rule", "subject", "target", "union", "update", "values",
-    )
-)  # fmt: skip
+_ADVANCED = syntax.REFUSED.keys() | {SH + "entailment"}
 """Terms of SHACL's extensions, which are refused wherever they stand."""
-_SAYING_NOTHING = frozenset(
-    (
-        # what people read
-        "name", "description", "order", "group", "defaultValue", "severity", "message", "deactivated",
-        # paths
-        "path", "inversePath", "alternativePath", "zeroOrMorePath", "oneOrMorePath", "zeroOrOnePath",
-        # SHACL-SPARQL, whose own module reads them
-        "sparql", "select", "ask", "prefixes", "declare", "prefix", "namespace", "parameter", "optional",
-        "labelTemplate", "validator", "nodeValidator", "propertyValidator",
-        # validation reports and links between graphs
-        "conforms", "result", "focusNode", "value", "resultPath", "resultMessage", "resultSeverity", "sourceShape",
-        "sourceConstraint", "sourceConstraintComponent", "detail", "shapesGraphWellFormed", "shapesGraph",
-        "suggestedShapesGraph",
-    )
-)  # fmt: skip
-_TYPES = frozenset(
-    (
-        "Shape", "NodeShape", "PropertyShape", "PropertyGroup", "Parameter", "ConstraintComponent", "Validator",
-        "SPARQLConstraint", "SPARQLAskValidator", "SPARQLSelectValidator", "PrefixDeclaration", "ValidationReport",
-        "ValidationResult", "Severity",
-    )
-)  # fmt: skip
 
 
 def _local(term: Term) -> str | None:
@@ -153,17 +122,17 @@ class Compiler:
         """Refuse what is typed with a term of SHACL that is not implemented, and terms of its extensions."""
         for node, statements in self.shapes.nodes.items():
             for predicate, values in statements.items():
-                if _local(predicate) in _ADVANCED:
+                if predicate.value in _ADVANCED:
                     raise Unsupported(f"sh:{_local(predicate)}", node)
                 for kind in values if predicate.value == TYPE else ():
-                    if _local(kind) is not None and _local(kind) not in _TYPES:
+                    if _local(kind) is not None and rdf.iri_of(kind) not in syntax.KNOWN:
                         raise Unsupported(f"sh:{_local(kind)}", node)
 
     def _refuse_terms(self, node: Node) -> None:
         """Refuse unknown terms of SHACL on a shape; elsewhere they are data."""
         for predicate in self.shapes.nodes.get(node, {}):
             name = _local(predicate)
-            if name is not None and name not in _KNOWN:
+            if name is not None and predicate.value not in syntax.KNOWN:
                 raise Unsupported(f"sh:{name}", node)
 
     # -- one shape
@@ -312,7 +281,7 @@ class Compiler:
 
     def _targets(self, node: Node) -> frozenset[Target]:
         found = set()
-        for name in _TARGETS:
+        for name in syntax.TARGETS:
             for value in self.shapes.objects(node, _term(name)):
                 if name == "targetNode":
                     if isinstance(value, BlankNode):
@@ -320,7 +289,7 @@ class Compiler:
                     found.add(Target(SH + name, value))
                     continue
                 iri = self.iri(node, name, value)
-                key = iri if name == "targetClass" else self.graph.want(iri, backwards=True)
+                key = iri if name == "targetClass" else self.graph.want(iri)
                 found.add(Target(SH + name, value, key))
         if self._is_a(node, NamedNode(PREFIXES["rdfs"] + "Class")):
             if isinstance(node, BlankNode):
@@ -673,6 +642,5 @@ _BUILDERS: Mapping[str, Callable[[Compiler, Shape, Term], _Built]] = {
 }
 """The components by their parameter, those that are checked fastest first."""
 
-_KNOWN = _SAYING_NOTHING.union(_BUILDERS, _OPTIONAL, _TARGETS, ("property",))
-_MARKS = frozenset(SH + name for name in (*_BUILDERS, *_OPTIONAL, *_TARGETS, "property", "sparql"))
+_MARKS = frozenset(SH + name for name in (*_BUILDERS, *_OPTIONAL, *syntax.TARGETS, "property", "sparql"))
 """A subject of one of these is a shape (section 2.1)."""

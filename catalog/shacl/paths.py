@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -9,39 +10,34 @@ from types import MappingProxyType
 from fairmesh.catalog.errors import InputError
 from fairmesh.catalog.rdf import PREFIXES, BlankNode, Literal, NamedNode, Triple
 from fairmesh.catalog.shacl.results import Node, Term
+from fairmesh.catalog.triples import Index, Values
 
 SH, RDF = PREFIXES["sh"], PREFIXES["rdf"]
-TYPE, SUBCLASS = RDF + "type", PREFIXES["rdfs"] + "subClassOf"
+TYPE, SUBCLASS = (sys.intern(iri) for iri in (RDF + "type", PREFIXES["rdfs"] + "subClassOf"))
 _FIRST, _REST, _NIL = NamedNode(RDF + "first"), NamedNode(RDF + "rest"), NamedNode(RDF + "nil")
-
-Values = Collection[Term]
-"""Distinct terms, in no particular order."""
 
 Properties = Mapping[str, Values]
 """What is said about one node: values by predicate IRI."""
 
 _NOTHING: Properties = MappingProxyType({})
 _NO_VALUES: Values = ()
-_LONG = 16
-"""Values of one subject and predicate are a tuple, from two on a list, from this number on a dict: a hub's are many."""
-
-_MANY, _SHARED = 20_000, 4_096
-"""In runs of more than `_MANY` statements the first `_SHARED` different values are held once: types, licences, ..."""
 
 
 # -- the data ---------------------------------------------------------------------------------------------------------
 
-_Nodes = dict[Term, dict[str, Values]]
+_Nodes = Mapping[Term, Properties]
 
 
 class _Layer:
-    """Statements by subject and predicate; the subjects of the predicates that are asked for from the other end."""
+    """Statements laid over those of `below`: a subject of both is held once more, with all its values."""
 
     __slots__ = ("heads", "nodes", "turned")
 
-    def __init__(self, listed: Iterable[str]) -> None:
-        self.nodes: _Nodes = {}
-        self.heads: dict[str, list[Term]] = {predicate: [] for predicate in listed}
+    def __init__(self, index: Index, below: _Nodes) -> None:
+        self.heads = index.heads
+        self.nodes: _Nodes = index.subjects
+        if both := index.subjects.keys() & below.keys():
+            self.nodes = {**index.subjects, **{node: _joint(below[node], index.subjects[node]) for node in both}}
         self.turned: dict[str, dict[Term, dict[Term, None]]] = {}
         """Subjects by predicate and value, for the predicates that `turn` was asked for."""
 
@@ -54,77 +50,33 @@ class _Layer:
 
 
 class Graph:
-    """The statements of a run, laid over those of the background, which it neither copies nor changes.
+    """The statements of a run, laid over those of the background; neither is copied nor changed.
 
-    Only statements with the predicates that `want` was told are kept, unless `everything` is set; both hold from the
-    next `lay`. A subject of both is held once more, with all its values.
+    Of a run that is not indexed yet only statements with the predicates that `want` was told are kept, unless
+    `everything` is set.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, background: Index) -> None:
         self.everything = False
         self._wanted = {NamedNode(TYPE): TYPE, NamedNode(SUBCLASS): SUBCLASS}
-        self._listed = {TYPE: TYPE, SUBCLASS: SUBCLASS}
-        self._base = self._top = _Layer(())
+        self._base, self._none = _Layer(background, {}), _Layer(Index(), {})
         self._base_kinds: dict[str, frozenset[Term]] = {}
-        self._kinds = self._base_kinds
+        self.clear()
 
-    def want(self, predicate: str, *, backwards: bool = False) -> str:
-        """Keep statements with this predicate; returns the one string that stands for it.
+    def want(self, predicate: str) -> str:
+        """Keep statements with this predicate; returns it interned."""
+        return self._wanted.setdefault(NamedNode(predicate), sys.intern(predicate))
 
-        `heads`, `says` and `subjects` answer for predicates that were wanted `backwards`.
-        """
-        key = self._wanted.setdefault(NamedNode(predicate), predicate)
-        if backwards:
-            self._listed[key] = key
-        return key
-
-    def background(self, triples: Collection[Triple]) -> None:
-        """Take the background in, once and before the first run."""
-        self._base = self._index(triples, {})
-
-    def lay(self, triples: Collection[Triple]) -> None:
+    def lay(self, triples: Iterable[Triple]) -> None:
         """Take the statements of a run in, in place of those of the run before."""
-        self._top = self._index(triples, self._base.nodes)
+        wanted = None if self.everything else self._wanted
+        index = triples if isinstance(triples, Index) else Index(triples, wanted)
+        self._top = _Layer(index, self._base.nodes)
         self._kinds = {} if self.axioms else self._base_kinds
 
     def clear(self) -> None:
         """Forget the statements of the run."""
-        self._top, self._kinds = _Layer(()), self._base_kinds
-
-    def _index(self, triples: Collection[Triple], below: _Nodes) -> _Layer:
-        wanted, everything = dict(self._wanted) if self.everything else self._wanted, self.everything
-        layer = _Layer(self._listed)
-        nodes, heads = layer.nodes, layer.heads
-        properties: dict[str, Values]
-        last: object = None
-        overlaid = False
-        shared: dict[Term, tuple[Term]] | None = {} if len(triples) > _MANY else None
-        for triple in triples:  # taken apart by name: unpacking takes twice as long
-            key = wanted.get(triple.predicate)
-            if key is None:
-                if not everything:
-                    continue
-                predicate = triple.predicate
-                key = wanted[predicate] = predicate.value
-            subject, value = triple.subject, triple.object
-            if subject != last:
-                properties, last = nodes.setdefault(subject, {}), subject
-                overlaid = bool(below) and subject in below
-                if overlaid and not properties:
-                    properties.update(_copied(below[subject]))
-            values = properties.get(key)
-            if values is None:
-                properties[key] = (value,) if shared is None else _one(shared, value)
-            elif value not in values:
-                properties[key] = _more(values, value)
-                if not overlaid:
-                    continue
-            else:
-                continue
-            head = heads.get(key)
-            if head is not None:  # a subject may come twice, where the background has it too
-                head.append(subject)
-        return layer
+        self._top, self._kinds = self._none, self._base_kinds
 
     def at(self, node: Term) -> Properties:
         """What is said about a node."""
@@ -169,29 +121,9 @@ class Graph:
         return found
 
 
-def _copied(properties: Mapping[str, Values]) -> dict[str, Values]:
-    return {
-        predicate: values if isinstance(values, tuple) else list(values) for predicate, values in properties.items()
-    }
-
-
-def _one(shared: dict[Term, tuple[Term]], value: Term) -> Values:
-    found = shared.get(value)
-    if found is None:
-        found = (value,)
-        if len(shared) < _SHARED:
-            shared[value] = found
-    return found
-
-
-def _more(values: Values, value: Term) -> Values:
-    if isinstance(values, list):
-        values.append(value)
-        return values if len(values) < _LONG else dict.fromkeys(values)
-    if isinstance(values, dict):
-        values[value] = None
-        return values
-    return [*values, value]
+def _joint(one: Properties, other: Properties) -> Properties:
+    both = {predicate: dict.fromkeys((*one[predicate], *other[predicate])) for predicate in one.keys() & other.keys()}
+    return {**one, **other, **both}
 
 
 def _reached(start: Iterable[Term], step: Callable[[Term], Values]) -> dict[Term, None]:
@@ -264,7 +196,7 @@ Step = Callable[[Term, Properties], Values]
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A compiled property path. `text` is as in `Result.path`; `predicate` is the IRI of a predicate path."""
+    """A compiled property path. `text` is as in `Result.path`; `predicate` is the interned IRI of a predicate path."""
 
     text: str
     predicate: str | None
@@ -279,7 +211,7 @@ _FORMS = tuple((name, NamedNode(SH + name)) for name in ("inversePath", "alterna
 def compile_path(shapes: Shapes, graph: Graph, shape: Node, node: Term) -> Path:
     """The path `node`, a value of `shape`'s `sh:path`. Raises `InputError` (code `rule-set`) for ill-formed ones."""
     text, step = _Paths(shapes, graph, shape).compile(node)
-    return Path(node.value, node.value, step) if isinstance(node, NamedNode) else Path(text, None, step)
+    return Path(node.value, sys.intern(node.value), step) if isinstance(node, NamedNode) else Path(text, None, step)
 
 
 class _Paths:
@@ -298,7 +230,7 @@ class _Paths:
         if isinstance(node, NamedNode) and node != _NIL:
             return f"<{node.value}>", self._predicate(node.value, back)
         if not isinstance(node, BlankNode):
-            raise self._refusal(f"{node} is not a path")
+            raise self._refusal("sh:path has an empty list" if node == _NIL else f"{node} is not a path")
         if self.shapes.objects(node, _FIRST):  # first: the W3C suite has lists with other forms beside them
             parts = self._parts(node, depth, back)
             steps = [step for _, step in (parts[::-1] if back else parts)]
@@ -322,7 +254,7 @@ class _Paths:
         return [self.compile(member, depth + 1, back=back) for member in members]
 
     def _predicate(self, iri: str, back: bool) -> Step:
-        key, graph = self.graph.want(iri, backwards=back), self.graph
+        key, graph = self.graph.want(iri), self.graph
         if back:
             return lambda node, properties: graph.subjects(key, node)
         return lambda node, properties: properties.get(key, _NO_VALUES)
@@ -330,7 +262,7 @@ class _Paths:
     def _last(self, head: Term, back: bool) -> str | None:
         """The IRI that a sequence of single values cannot do without at its end, if that is a predicate."""
         last = self.shapes.members(self.shape, head, "sh:path")[-1]
-        return self.graph.want(last.value, backwards=True) if isinstance(last, NamedNode) and not back else None
+        return last.value if isinstance(last, NamedNode) and not back else None
 
     def _sequence(self, steps: list[Step], last: str | None) -> Step:
         graph, at = self.graph, self.graph.at
@@ -355,7 +287,8 @@ class _Paths:
         at = self.graph.at
 
         def zero_or_one(node: Term, properties: Properties) -> Values:
-            return dict.fromkeys((node, *inner(node, properties)))
+            found = inner(node, properties)
+            return dict.fromkeys((node, *found)) if found else (node,)
 
         def zero_or_more(node: Term, properties: Properties) -> Values:
             return _reached((node,), lambda n: inner(n, at(n)))

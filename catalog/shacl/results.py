@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -72,13 +72,14 @@ class Engine(Protocol):
 
     def run(
         self,
-        data: Sequence[Triple],
+        data: Iterable[Triple],
         *,
         own: Callable[[Term], bool] | None = None,
         roots: Collection[Node] | None = None,
     ) -> Outcome:
         """Validate the focus nodes of targeted shapes, as far as `own` holds for them (None: all of them).
 
-        `roots` names the targeted shapes to run; None runs all.
+        `roots` names the targeted shapes to run; None runs all. Data that are a `triples.Index` need not be indexed
+        again.
         """
         ...

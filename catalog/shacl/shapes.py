@@ -6,16 +6,20 @@ the offending values, or one None where a result has no value. Everything else a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fairmesh.catalog.rdf import Literal
-from fairmesh.catalog.shacl.paths import SH, TYPE, Graph, Path, Properties, Values
+from fairmesh.catalog.shacl.paths import SH, TYPE, Graph, Path, Properties
 from fairmesh.catalog.shacl.results import Node, Result, Term
 from fairmesh.catalog.shacl.sparql import Found
+from fairmesh.catalog.triples import Values
 
 Check = Callable[[Term, Properties, Values], Collection[Term | Found | None]]
+
+About = Sequence[tuple[Term, Properties]]
+"""Nodes, each with what is said about it."""
 
 _TARGET_CLASS, _TARGET_NODE, _TARGET_SUBJECTS = (
     SH + name for name in ("targetClass", "targetNode", "targetSubjectsOf")
@@ -115,9 +119,9 @@ class Shape:
         self.conforms = (
             self._guarded if circular else self._remembered if self._weight() >= _MUCH and self.inner else self._holds
         )
-        self.report: Callable[[Term, Properties, list[Violation]], None]
-        """Adds the violations at a focus node."""
-        self.report = self._report_guarded if circular else self._report
+        self.report: Callable[[About, list[Violation]], None]
+        """Adds the violations at focus nodes, each check made at all of them before the next."""
+        self.report = self._report_guarded if circular else self._report if active or self.path else self._report_parts
 
     def _is_leaf(self) -> bool:
         return self.path is not None and self.path.predicate is not None and not self.parts
@@ -185,45 +189,53 @@ class Shape:
             self._memo[focus] = holds
         return holds
 
-    def _report(self, focus: Term, properties: Properties, found: list[Violation]) -> None:
-        if self._key is not None:
-            values = properties.get(self._key, ())
-        else:
-            values = (focus,) if self._step is None else self._step(focus, properties)
-        for component, check in self._always:
-            wrong = check(focus, properties, values)
-            if wrong:
-                found += [Violation(self, focus, component, what) for what in wrong]
-        if not values:
-            return
-        for component, check in self._each:
-            wrong = check(focus, properties, values)
-            if wrong:
-                found += [Violation(self, focus, component, what) for what in wrong]
+    def _report(self, nodes: About, found: list[Violation]) -> None:
+        key, step = self._key, self._step
+        if self._always or self._each or (step is not None and self._with_parts):
+            if key is not None:
+                valued = [(focus, about, about.get(key, ())) for focus, about in nodes]
+            elif step is not None:
+                valued = [(focus, about, step(focus, about)) for focus, about in nodes]
+            else:
+                valued = [(focus, about, (focus,)) for focus, about in nodes]
+            for component, check in self._always:
+                for focus, about, values in valued:
+                    if wrong := check(focus, about, values):
+                        found += [Violation(self, focus, component, what) for what in wrong]
+            for component, check in self._each:
+                for focus, about, values in valued:
+                    if values and (wrong := check(focus, about, values)):
+                        found += [Violation(self, focus, component, what) for what in wrong]
         if self._with_parts:
-            at = self._graph.at
-            for value in values:
-                about = properties if self._step is None else at(value)
-                for key, checks in self._needed:
-                    theirs = about.get(key, ())
-                    for part, component, check in checks:
-                        wrong = check(value, about, theirs)
-                        if wrong:
-                            found += [Violation(part, value, component, what) for what in wrong]
-                for key, theirs in about.items() if self._optional else ():
-                    for part, component, check in self._optional.get(key, ()):
-                        wrong = check(value, about, theirs)
-                        if wrong:
-                            found += [Violation(part, value, component, what) for what in wrong]
-                for part in self._parts:
-                    part.report(value, about, found)
+            if step is not None:
+                at = self._graph.at
+                nodes = [(value, at(value)) for _, _, values in valued for value in values]
+            self._report_parts(nodes, found)
 
-    def _report_guarded(self, focus: Term, properties: Properties, found: list[Violation]) -> None:
-        if self._cycle.enter(self.node, focus):
-            try:
-                self._report(focus, properties, found)
-            finally:
-                self._cycle.leave(self.node, focus)
+    def _report_parts(self, nodes: About, found: list[Violation]) -> None:
+        for key, checks in self._needed:
+            for focus, about in nodes:
+                values = about.get(key, ())
+                for part, component, check in checks:
+                    if wrong := check(focus, about, values):
+                        found += [Violation(part, focus, component, what) for what in wrong]
+        for key, checks in self._optional.items():
+            for focus, about in nodes:
+                if key in about:
+                    values = about[key]
+                    for part, component, check in checks:
+                        if wrong := check(focus, about, values):
+                            found += [Violation(part, focus, component, what) for what in wrong]
+        for part in self._parts:
+            part.report(nodes, found)
+
+    def _report_guarded(self, nodes: About, found: list[Violation]) -> None:
+        for focus, about in nodes:
+            if self._cycle.enter(self.node, focus):
+                try:
+                    self._report([(focus, about)], found)
+                finally:
+                    self._cycle.leave(self.node, focus)
 
 
 _PartCheck = tuple[Shape, str, Check]
