@@ -1,9 +1,10 @@
 """Regular expressions that rules may use: those for which matching takes bounded time on every text.
 
-A backtracking matcher tries every way in which a text can run through a pattern. A pattern is accepted when no text, of
-any length, reaches one place of it in more than `WAYS` ways, or all its places in more than `WAYS_IN_ALL`: then one
-attempt takes time linear in the text, and a search, which makes an attempt at every character, at most quadratic time.
-Bounded work decides that; a pattern which it cannot decide is refused.
+A pattern is read once, as XPath's, by `shacl.regexes`; what is judged is what that makes of it and runs. A backtracking
+matcher tries every way in which a text can run through a pattern. A pattern is accepted when no text, of any length,
+reaches one place of it in more than `WAYS` ways, or all its places in more than `WAYS_IN_ALL`: then one attempt takes
+time linear in the text, and a search, which makes an attempt at every character, at most quadratic time. Bounded work
+decides that; a pattern which it cannot decide is refused.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from re import _constants as sre  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
+from fairmesh.catalog.shacl import regexes
+
 WAYS = 10
 """In so many ways at most may one text reach one place of a pattern."""
 
@@ -26,21 +29,29 @@ WAYS_IN_ALL = 300
 """And so many ways at most all of its places together."""
 _MAX_PLACES = 3_000
 _MAX_WORK = 60_000
-_FLAGS = {"i": re.IGNORECASE, "s": re.DOTALL, "m": re.MULTILINE, "x": re.VERBOSE, "q": 0}
+_SMALLER = "Use smaller counts in { } and fewer alternatives"
 _REPEATS = (sre.MAX_REPEAT, sre.MIN_REPEAT)
 _LAST = sys.maxunicode
 
-_REFUSED = {
-    sre.ASSERT: ("looks ahead or behind", "Write what may stand there instead, or use two patterns"),
-    sre.ASSERT_NOT: ("looks ahead or behind", "Put what must not match into sh:not with a pattern of its own"),
-    sre.GROUPREF: ("refers back to a group", "Compare two values with sh:equals, or write the text out"),
-    sre.GROUPREF_EXISTS: ("refers back to a group", "Write both cases as alternatives"),
-    sre.POSSESSIVE_REPEAT: ("has a possessive repetition, which the standard does not know", "Remove the second +"),
-    sre.ATOMIC_GROUP: ("has an atomic group, which the standard does not know", "Use a plain group"),
-}
+_TESTS = (sre.AT, sre.ASSERT, sre.ASSERT_NOT)
+"""What reads no character: anchors, and a class that is taken from the next one."""
+
+_FOREIGN = tuple((re.compile(construct), what, remedy) for construct, what, remedy in (
+    (r"\(\?<?=", "looks ahead or behind", "Write what may stand there instead, or use two patterns"),
+    (r"\(\?<?!", "looks ahead or behind", "Put what must not match into sh:not with a pattern of its own"),
+    (r"\(\?P=", "refers back to a group", "Write the text out"),
+    (r"\(\?\(", "refers back to a group", "Write both cases as alternatives"),
+    (r"\(\?>", "has an atomic group", "Use a plain group"),
+    (r"\(\?P?<", "names a group", "Use a plain group"),
+    (r"\(\?#", "has a comment", "Put it into rdfs:comment"),
+    (r"\(\?[a-zA-Z-]", "sets flags inside", "Use sh:flags"),
+    (r"\\[bBAZ]", "uses \\b, \\B, \\A or \\Z", "Use ^ and $, or the class"),
+    ("the possessive ", "has a possessive repetition", "Remove the second +"),
+))  # fmt: skip
+"""What Python has and XPath has not, as `regexes.NotXPath` names it."""
+_WITHOUT = {"a back-reference": "Compare two values with sh:equals, or write the text out"}
 _PLAIN = b"a0 -"
 """Characters that show a letter best, where they belong to it."""
-_ANCHORS = (sre.AT_BEGINNING, sre.AT_END)
 
 
 class _Refused(Exception):
@@ -52,44 +63,40 @@ def check_pattern(text: str, flags: str = "") -> tuple[str, str] | None:
     """What is wrong with a regular expression of `sh:pattern` with these `sh:flags`, and the remedy; None when it may
     be used.
 
-    Refused are what XPath's regular expressions (XQuery and XPath Functions 3.1, section 5.6.1) do not know though
-    Python does, flags unknown to them, and patterns whose matching time is not bounded (see above).
+    Refused are what is no regular expression of XPath (XQuery and XPath Functions 3.1, section 5.6.1), with words of
+    their own for what Python knows and XPath does not; what XPath has and the compiled engine has not; and patterns
+    whose matching time is not bounded (see above).
     """
-    unknown = sorted(set(flags) - _FLAGS.keys())
-    if unknown:
-        return f"has the unknown flag {unknown[0]}", "Known are s, m, i, x and q"
-    if "q" in flags:
-        return None
     try:
-        given = functools.reduce(lambda known, flag: known | _FLAGS[flag], flags, 0)
-        parsed = parser.parse(text, given)
-    except (re.error, RecursionError, OverflowError) as error:
-        return f"is not a regular expression: {error}", "Correct it"
-    try:
-        _check_constructs(parsed, given)
-        _check_ways(parsed, flags)
+        made = regexes.translated(text, flags)
+        parsed = parser.parse(made.text, made.options)
+        _check_repeats(parsed)
+        _check_ways(parsed, made.options)
     except _Refused as refused:
         return refused.args[0], refused.args[1]
+    except regexes.NotXPath as error:
+        return _not_xpath(str(error))
+    except regexes.NotRegex as error:
+        return f"has {error}", "Known are s, m, i, x and q"
+    except regexes.NotRead as error:
+        return f"has {error}, which is outside the safe subset", _WITHOUT.get(str(error), "Write it without")
+    except (re.error, OverflowError) as error:
+        return f"is not a regular expression: {getattr(error, 'msg', error)}", "Correct it"
     except RecursionError:
-        return "is nested too deeply", "Write it with fewer groups inside each other"
+        return "is too large", _SMALLER
     return None
 
 
-# -- constructs -------------------------------------------------------------------------------------------------------
+def _not_xpath(construct: str) -> tuple[str, str]:
+    for known, what, remedy in _FOREIGN:
+        if known.match(construct):
+            return f"{what}, which the standard does not know", remedy
+    remedy = "Put a backslash before it" if construct.startswith("an unescaped") else "Correct it"
+    return f"is not a regular expression of XPath: {construct}", remedy
 
 
-def _check_constructs(parsed: Any, given: int) -> None:
-    if parsed.state.groupdict:
-        raise _Refused("names a group, which the standard does not know", "Use a plain group")
-    if parsed.state.flags & ~(given | re.UNICODE):
-        raise _Refused("sets flags inside, which the standard does not know", "Use sh:flags")
+def _check_repeats(parsed: Any) -> None:
     for operator, argument in _elements(parsed):
-        if operator in _REFUSED:
-            raise _Refused(*_REFUSED[operator])
-        if operator is sre.AT and argument not in _ANCHORS:
-            raise _Refused("uses \\b, \\B, \\A or \\Z, which the standard does not know", "Use ^ and $, or the class")
-        if operator is sre.SUBPATTERN and (argument[1] or argument[2]):
-            raise _Refused("sets flags inside, which the standard does not know", "Use sh:flags")
         if operator in _REPEATS and argument[1] > 1 and _nullable(argument[2]):
             raise _Refused(
                 "repeats what can be empty, which can take for ever on some texts",
@@ -125,19 +132,19 @@ def _can_be_empty(operator: Any, argument: Any) -> bool:
         return _nullable(argument[3])
     if operator is sre.BRANCH:
         return any(_nullable(part) for part in argument[1])
-    return operator is sre.AT
+    return operator in _TESTS
 
 
 # -- ways -------------------------------------------------------------------------------------------------------------
 
 
-def _check_ways(parsed: Any, flags: str) -> None:
+def _check_ways(parsed: Any, options: int) -> None:
     """Refuse a pattern that some text can run through in too many ways, by the innermost part that is to blame."""
-    ambiguous = _ambiguity([parsed], flags)
+    ambiguous = _ambiguity([parsed], options)
     if ambiguous is None:
         return
     for operator, argument in reversed(list(_elements(parsed))):
-        if operator in _REPEATS and (inner := _ambiguity([[(operator, argument)]], flags)) is not None:
+        if operator in _REPEATS and (inner := _ambiguity([[(operator, argument)]], options)) is not None:
             nested = any(name in _REPEATS and repeat[1] > 1 for name, repeat in _elements(argument[2]))
             if nested:
                 raise _Refused(
@@ -154,9 +161,9 @@ def _check_ways(parsed: Any, flags: str) -> None:
     )
 
 
-def _ambiguity(pattern: Sequence[Any], flags: str) -> str | None:
+def _ambiguity(pattern: Sequence[Any], options: int) -> str | None:
     """A text that reaches a place of the pattern in more than `WAYS` ways, quoted; None when there is none."""
-    return _Places(pattern, flags).ambiguous_text()
+    return _Places(pattern, options).ambiguous_text()
 
 
 class _Places:
@@ -165,9 +172,8 @@ class _Places:
     Classes are lists of ranges; all characters that the same classes hold are one letter.
     """
 
-    def __init__(self, parts: Sequence[Any], flags: str) -> None:
-        self._ignore_case = "i" in flags
-        self._dot_all = "s" in flags
+    def __init__(self, parts: Sequence[Any], options: int) -> None:
+        self._options = options
         self._classes: dict[tuple[tuple[int, int], ...], int] = {}
         self._reads: list[int | None] = []
         self._next: list[list[int]] = []
@@ -179,26 +185,29 @@ class _Places:
 
     def _add(self, reads: int | None, following: list[int]) -> int:
         if len(self._reads) >= _MAX_PLACES:
-            raise _Refused("is too large", "Use smaller counts in { } and fewer alternatives")
+            raise _Refused("is too large", _SMALLER)
         self._reads.append(reads)
         self._next.append(following)
         return len(self._reads) - 1
 
     def _sequence(self, pattern: Any, then: int) -> int:
-        for operator, argument in reversed(list(pattern)):
-            then = self._element(operator, argument, then)
+        items = list(pattern)
+        for at in reversed(range(len(items))):
+            then = self._element(items[max(at - 1, 0) : at + 1], then)
         return then
 
-    def _element(self, operator: Any, argument: Any, then: int) -> int:
+    def _element(self, items: Sequence[Any], then: int) -> int:
+        """The last of these elements; what is before it may take characters away from it."""
+        operator, argument = items[-1]
         if operator in _REPEATS:
             return self._repeat(argument[0], argument[1], argument[2], then)
         if operator is sre.SUBPATTERN:
             return self._sequence(argument[3], then)
         if operator is sre.BRANCH:
             return self._add(None, [self._sequence(part, then) for part in argument[1]])
-        if operator is sre.AT:
+        if operator in _TESTS:
             return then
-        return self._add(self._class(operator, argument), [then])
+        return self._add(self._class(items), [then])
 
     def _repeat(self, least: int, most: Any, body: Any, then: int) -> int:
         if most is sre.MAXREPEAT:
@@ -213,8 +222,8 @@ class _Places:
             then = self._sequence(body, then)
         return then
 
-    def _class(self, operator: Any, argument: Any) -> int:
-        ranges = _ranges(operator, argument, ignore_case=self._ignore_case, dot_all=self._dot_all)
+    def _class(self, items: Sequence[Any]) -> int:
+        ranges = _read_last(items, self._options)
         return self._classes.setdefault(ranges, len(self._classes))
 
     def _letters(self) -> dict[frozenset[int], int]:
@@ -266,7 +275,7 @@ class _Places:
                     seen.add(key)
                     waiting.append((then, text + chr(code)))
             if work > _MAX_WORK:
-                raise _Refused("is too intricate to be judged", "Use smaller counts in { } and fewer alternatives")
+                raise _Refused("is too intricate to be judged", _SMALLER)
         return None
 
 
@@ -282,10 +291,22 @@ def _holds(lows: Sequence[int], ranges: Sequence[tuple[int, int]], code: int) ->
     return at >= 0 and code <= ranges[at][1]
 
 
-def _ranges(operator: Any, argument: Any, *, ignore_case: bool, dot_all: bool) -> tuple[tuple[int, int], ...]:
-    """The characters that a parsed element matches; with `ignore_case` at least these."""
+def _read_last(items: Sequence[Any], options: int) -> tuple[tuple[int, int], ...]:
+    """The characters that the last of these elements reads: without those that a class just before it takes away. With
+    the flag i nothing is taken away: at least these."""
+    operator, argument = items[-1]
+    found = _ranges(operator, argument, options)
+    if len(items) == 1 or items[-2][0] is not sre.ASSERT_NOT or options & re.IGNORECASE:
+        return found
+    ahead, taken = items[-2][1]
+    return _without([*_without(found), *_read_last(list(taken), options)]) if ahead > 0 else found
+
+
+def _ranges(operator: Any, argument: Any, options: int) -> tuple[tuple[int, int], ...]:
+    """The characters that a parsed element matches; with the flag i at least these."""
+    ignore_case = options & re.IGNORECASE
     if operator is sre.ANY:
-        return ((0, _LAST),) if dot_all else _without([(10, 10)])
+        return ((0, _LAST),) if options & re.DOTALL else _without([(10, 10)])
     if operator is sre.NOT_LITERAL:
         return _without([(argument, argument)])
     if operator is sre.LITERAL:

@@ -13,15 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fairmesh.catalog import rdf
-from fairmesh.catalog.computed import Index
 from fairmesh.catalog.errors import InputError, WorkerFailed
-from fairmesh.catalog.governance import MEMORY, STOPPED, TIMEOUT, engine_for
+from fairmesh.catalog.governance import MEMORY, STOPPED, TIMEOUT, engine_that_runs
 from fairmesh.catalog.model import Finding, Report, Severity
 from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
 from fairmesh.catalog.rulefiles import digest_of
 from fairmesh.catalog.rulelint import Problem, usable
-from fairmesh.catalog.shacl.results import Engine, Failed, Node, Result, Term, Unsupported
+from fairmesh.catalog.shacl.results import Failed, Node, Result, Term
 from fairmesh.catalog.shacl.syntax import name_of, references
+from fairmesh.catalog.triples import Index
 from fairmesh.catalog.workers import Pool
 
 _SH = rdf.PREFIXES["sh"]
@@ -95,12 +95,7 @@ class PlainShapes:
         self._pool.close()
 
     def _run(self, data: Sequence[Triple], roots: Sequence[Node] | None, timeout: float) -> _Ran:
-        try:
-            return self._pool.call(_run, data, roots, timeout=timeout)
-        except WorkerFailed as error:
-            if error.code != "worker-died":
-                raise
-        return self._pool.call(_run, data, roots, timeout=timeout)  # it may have been ended by chance
+        return self._pool.retried(_run, data, roots, timeout=timeout)
 
     def _one_by_one(self, data: Sequence[Triple], timeout: float) -> _Ran:
         results: list[Result] = []
@@ -170,24 +165,11 @@ class _Made:
         _refuse_unread(self.problems)
         background = [triple for triple in self.shapes if triple.predicate.value == _SUBCLASS] + list(vocabulary)
         self.background = {term for triple in background for term in (triple.subject, triple.object)}
+        self.engine, lacking = engine_that_runs(name, self.shapes, background)
         self.unsupported: str | None = None
-        self.engine: Engine
-        try:
-            try:
-                self.engine = engine_for(name, self.shapes, background)
-            except Unsupported as error:
-                if name != "compiled":
-                    raise
-                self.unsupported = (
-                    f"{error.construct} in {name_of(error.shape)} is not compiled: all shapes run on pyshacl, which is"
-                    " slower"
-                )
-                self.engine = engine_for("pyshacl", self.shapes, background)
-        except Unsupported as error:
-            raise InputError(
-                f"{error.construct} in {name_of(error.shape)} is not implemented", remedy="Say it in another way",
-                iri=rdf.iri_of(error.shape), code="rule-set",
-            ) from error  # fmt: skip
+        if lacking is not None:
+            what = f"{lacking.construct} in {name_of(lacking.shape)}"
+            self.unsupported = f"{what} is not compiled: all shapes run on pyshacl, which is slower"
 
 
 _in_worker: list[_Made | InputError] = []

@@ -15,7 +15,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -23,19 +23,18 @@ from pathlib import Path
 from typing import Any
 
 from fairmesh.catalog import rdf
-from fairmesh.catalog.computed import Index
-from fairmesh.catalog.errors import InputError
+from fairmesh.catalog.errors import InputError, TooLarge, UnsupportedMedia
 from fairmesh.catalog.model import FM, Severity
+from fairmesh.catalog.places import place_of_newer, place_of_statement
 from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
+from fairmesh.catalog.triples import Index
 
 RULES = "https://w3id.org/fairmesh/rules/"
 """Rule IRIs begin with this; the rest is the rule's id (`core/06`, `domains/sales/frequency`)."""
 
 _SH = rdf.PREFIXES["sh"]
-_RDF = rdf.PREFIXES["rdf"]
 _RDFS = rdf.PREFIXES["rdfs"]
 _XSD = rdf.PREFIXES["xsd"]
-_TYPE = _RDF + "type"
 
 _Term = NamedNode | BlankNode | Literal
 
@@ -195,7 +194,9 @@ def _statements(name: str, data: bytes, iri_base: str) -> tuple[Triple, ...]:
     try:
         quads = rdf.parse(data, rdf.TURTLE, iri_base=iri_base).quads
     except InputError as error:
-        raise refusal(name, error.message, error.remedy, line=error.line, column=error.column) from None
+        line, column = (error.line, error.column) if error.line else _place(error, data) or (None, None)
+        remedy = _SMALLER if isinstance(error, TooLarge) and error.line is None else error.remedy
+        raise refusal(name, error.message, remedy, line=line, column=column) from None
     names: dict[BlankNode, BlankNode] = {}
     prefix = re.sub(r"[^a-zA-Z0-9]", lambda found: f"_{ord(found[0]):x}_", name.removesuffix(".ttl"))
 
@@ -205,11 +206,20 @@ def _statements(name: str, data: bytes, iri_base: str) -> tuple[Triple, ...]:
     return tuple(Triple(renamed(q.subject), q.predicate, renamed(q.object)) for q in quads)
 
 
+_SMALLER = "Split the file; where sh:in lists very many values, give them a class and ask for it with sh:class"
+
+
+def _place(error: InputError, data: bytes) -> tuple[int, int] | None:
+    """Where a parser that did not say it met what it refuses."""
+    limits = rdf.DEFAULT_LIMITS
+    if isinstance(error, TooLarge) and len(data) <= limits.max_bytes:
+        return place_of_statement(data, limits.max_quads)
+    return place_of_newer(data) if isinstance(error, UnsupportedMedia) else None
+
+
 # -- rules ------------------------------------------------------------------------------------------------------------
 
 TARGETS = tuple(_SH + name for name in ("targetClass", "targetNode", "targetSubjectsOf", "targetObjectsOf"))
-_SHAPE_VALUED = tuple(_SH + name for name in ("property", "node", "not", "qualifiedValueShape"))
-_SHAPE_LISTS = tuple(_SH + name for name in ("and", "or", "xone"))
 _ON = Literal("true", datatype=NamedNode(_XSD + "boolean"))
 _DATE = NamedNode(_XSD + "date")
 
@@ -286,15 +296,6 @@ def _text(index: Index, shape: _Term, *predicates: str) -> str:
     values = [v for p in predicates for v in index.objects(shape, p)]
     values.sort(key=lambda v: (getattr(v, "language", None) not in (None, "en"), str(v)))
     return getattr(values[0], "value", "") if values else ""
-
-
-def references(index: Index, shape: _Term) -> Iterator[tuple[str, _Term]]:
-    """The shapes that a shape refers to, each with the predicate that does."""
-    for name in _SHAPE_VALUED:
-        yield from ((name, inner) for inner in index.objects(shape, name))
-    for name in _SHAPE_LISTS:
-        for head in index.objects(shape, name):
-            yield from ((name, inner) for inner in index.items(head))
 
 
 def messages_of(index: Index, shape: _Term) -> tuple[tuple[str, str], ...]:
@@ -475,154 +476,3 @@ def _check_member(place: str, name: str, *, plain: bool) -> None:
         raise refusal(place, f"holds {name}, which is a link or a device", "Put the file itself into the bundle")
     if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or "\0" in name:
         raise refusal(place, f"holds {name!r}, which leads out of it", "Make the bundle with `git archive`")
-
-
-# -- places -----------------------------------------------------------------------------------------------------------
-
-_TOKEN = re.compile(
-    r"#[^\r\n]*+"
-    r'|(?P<text>"""(?:[^"\\]|\\.|"(?!""))*+"""|\'\'\'(?:[^\'\\]|\\.|\'(?!\'\'))*+\'\'\'|"(?:[^"\\\r\n]|\\.)*+"'
-    r"|'(?:[^'\\\r\n]|\\.)*+')"
-    r"|(?P<suffix>@[A-Za-z][A-Za-z0-9-]*+|\^\^)"
-    r"|(?P<iri><[^<>\"{}|^`\s]*+>)|(?P<mark>[\[\](),;])"
-    r"|(?P<name>(?!\.[^0-9])(?:\\.|[^\s\[\](){},;.\"'<>^@#\\]|\.(?=[^\s\[\](){},;\"'<>^@#]))++)|(?P<dot>\.)",
-    re.DOTALL,
-)
-
-
-_LIST_WORDS = frozenset(form for name in ("first", "rest") for form in (f"rdf:{name}", f"<{_RDF}{name}>"))
-
-
-class Places:
-    """Line and column, both from 1, of every statement in a Turtle file, in the order that a parser reads them.
-
-    `statements` are what the parser made of `data`. Where the two do not fit together, nothing is placed.
-    """
-
-    def __init__(self, data: bytes, statements: tuple[Triple, ...]) -> None:
-        self._text = data.decode("utf-8", "replace").removeprefix("\ufeff")
-        self._at: dict[Triple, int] = {}
-        self._subjects: dict[object, int] = {}
-        scan = _Scan(self._text)
-        read: dict[bool, list[tuple[int, int]]] = {True: [], False: []}
-        for inside, subject, value in scan.found:
-            read[inside].append((subject, value))
-        first = _RDF + "first"
-        for inside in (True, False):
-            ours = [t for t in statements if (t.predicate.value in (first, _RDF + "rest")) is inside]
-            if len(ours) == len(read[inside]):
-                for triple, (subject, value) in zip(ours, read[inside], strict=True):
-                    self._at.setdefault(triple, value)
-                    self._subjects.setdefault(triple.subject, subject)
-
-    def find(self, subject: object, statement: Triple | None = None) -> tuple[int, int] | None:
-        """The place of a statement's object, else where its subject begins, else None."""
-        at = self._at.get(statement) if statement is not None else None
-        at = self._subjects.get(subject) if at is None else at
-        if at is None:
-            return None
-        return self._text.count("\n", 0, at) + 1, at - self._text.rfind("\n", 0, at)
-
-
-class _Scan:
-    """Walks Turtle text that has been parsed before. `found` lists (is it rdf:first or rdf:rest, where the subject
-    begins, where the object begins) in the order in which the parser gives statements out: that of a text without a
-    suffix before a closing bracket comes after what the bracket gives."""
-
-    def __init__(self, text: str) -> None:
-        self.found: list[tuple[bool, int, int]] = []
-        self._tokens = [(m.group(), m.start()) for m in _TOKEN.finditer(text) if m.lastgroup is not None]
-        self._next = 0
-        self._late: tuple[bool, int, int] | None = None
-        while self._next < len(self._tokens):
-            self._statement()
-
-    def _peek(self) -> str:
-        return self._tokens[self._next][0] if self._next < len(self._tokens) else ""
-
-    def _take(self) -> int:
-        """The place of the next token, which is passed."""
-        self._next += 1
-        return self._tokens[min(self._next, len(self._tokens)) - 1][1]
-
-    def _statement(self) -> None:
-        word = self._peek().lower().removeprefix("@")
-        if word in ("prefix", "base"):
-            while self._peek() and not self._peek().startswith("<"):
-                self._take()
-            self._take()
-        elif word != ".":
-            subject = self._subject()
-            if self._peek() != ".":
-                self._properties(subject)
-        if self._peek() == ".":
-            self._take()
-
-    def _emit(self, inside: bool, subject: int, value: int) -> None:
-        self.found.append((inside, subject, value))
-        self._flush()
-
-    def _flush(self) -> None:
-        if self._late is not None:
-            self.found.append(self._late)
-            self._late = None
-
-    def _subject(self) -> int:
-        opening, at = self._peek(), self._take()
-        if opening == "[":
-            self._properties(at)
-            self._take()
-            self._flush()
-        elif opening == "(":
-            self._members(at)
-        return at
-
-    def _properties(self, subject: int) -> None:
-        """A list of predicates and objects, up to what ends it."""
-        while self._peek() not in ("]", ".", ")", ""):
-            if self._peek() == ";":
-                self._take()
-                continue
-            inside = self._peek() in _LIST_WORDS
-            self._take()
-            self._object(subject, inside=inside)
-            while self._peek() == ",":
-                self._take()
-                self._object(subject, inside=inside)
-
-    def _object(self, subject: int, *, inside: bool) -> None:
-        opening, at = self._peek(), self._take()
-        if opening == "(":
-            simple = self._peek()[:1] not in ("[", "(", ")", "'", '"')
-            if not simple:
-                self._emit(inside, subject, at)
-            self._members(at, (inside, subject, at) if simple else None)
-            return
-        if opening == "[":
-            self._properties(at)
-            self._take()
-        elif self._peek() == "^^":
-            self._take()
-            self._take()
-        elif self._peek().startswith("@"):
-            self._take()
-        elif opening[:1] in ("'", '"') and self._peek() in ("]", ")"):
-            self._late = (inside, subject, at)
-            return
-        self._emit(inside, subject, at)
-
-    def _members(self, cell: int, leading: tuple[bool, int, int] | None = None) -> None:
-        """The rest of a list that begins at `cell`; each of its cells begins at its member. `leading` is what leads to
-        the list and is given out after its first member."""
-        if self._peek() == ")":
-            self._take()
-            return
-        while self._peek() not in (")", ""):
-            self._object(cell, inside=True)
-            if leading is not None:
-                self._emit(*leading)
-                leading = None
-            following = self._tokens[min(self._next, len(self._tokens) - 1)][1]
-            self._emit(True, cell, following)
-            cell = following
-        self._take()

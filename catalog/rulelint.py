@@ -12,10 +12,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fairmesh.catalog import rdf
-from fairmesh.catalog.computed import PREDICATES, PREFIX, Index
+from fairmesh.catalog.computed import PREDICATES, PREFIX
 from fairmesh.catalog.errors import InputError
 from fairmesh.catalog.model import FM
 from fairmesh.catalog.patterns import check_pattern
+from fairmesh.catalog.places import StatementPlaces
 from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
 from fairmesh.catalog.rulefiles import (
     EXAMPLE,
@@ -24,7 +25,6 @@ from fairmesh.catalog.rulefiles import (
     TARGETS,
     Level,
     Mode,
-    Places,
     Rule,
     Scope,
     date_of,
@@ -37,6 +37,7 @@ from fairmesh.catalog.rulefiles import (
 from fairmesh.catalog.shacl import sparql, syntax
 from fairmesh.catalog.shacl.results import Node, Term, Unsupported
 from fairmesh.catalog.shacl.syntax import SH, Fault, name_of
+from fairmesh.catalog.triples import Index
 
 _DCT, _RDFS = rdf.PREFIXES["dct"], rdf.PREFIXES["rdfs"]
 _TYPE = rdf.PREFIXES["rdf"] + "type"
@@ -69,7 +70,7 @@ class _Sources:
 
     def __init__(self, files: Mapping[str, tuple[bytes, tuple[Triple, ...]]]) -> None:
         self._files = files
-        self._places: dict[str, Places] = {}
+        self._places: dict[str, StatementPlaces] = {}
         self._file_of: dict[Triple, str] = {}
         self._subject_in: dict[object, str] = {}
         for name, (_, statements) in files.items():
@@ -90,9 +91,9 @@ class _Sources:
 
     def _place(self, name: str, fault: Fault) -> tuple[int | None, int | None]:
         if name not in self._places:
-            self._places[name] = Places(*self._files[name])
+            self._places[name] = StatementPlaces(*self._files[name])
         line, column = self._places[name].find(fault.node, fault.statement) or (None, None)
-        if isinstance(fault, _InText) and line is not None:
+        if isinstance(fault, _InText) and line is not None and fault.statement is not None:
             return (line + fault.line - 1, column if fault.line == 1 else fault.column)
         return line, column
 
@@ -114,9 +115,13 @@ class _InText(Fault):
 def _shape_faults(index: Index, nodes: Collection[Term] | None = None) -> list[Fault]:
     """Everything wrong with a shapes graph as such: its syntax, its patterns and its queries.
 
-    `nodes` are those that are looked at; None: all.
+    `nodes` are those whose syntax is looked at, as in a rule set, where verdicts are kept; None: all, once.
     """
-    return [*syntax.faults(index, nodes), *_pattern_faults(index), *_query_faults(index)]
+    return [*syntax.faults(index, nodes), *_pattern_faults(index), *_query_faults(index, kept=nodes is not None)]
+
+
+_LONG = 200
+"""Characters of a pattern that a finding shows."""
 
 
 def _pattern_faults(index: Index) -> Iterator[Fault]:
@@ -125,7 +130,8 @@ def _pattern_faults(index: Index) -> Iterator[Fault]:
         wrong = check_pattern(value.value, flags) if isinstance(value, Literal) else None
         if wrong is not None:
             at = Triple(node, NamedNode(SH + "pattern"), value)  # type: ignore[arg-type]
-            yield Fault("pattern", node, at, f"the pattern {value.value!r} {wrong[0]}", wrong[1])
+            shown = value.value if len(value.value) <= _LONG else value.value[: _LONG - 1] + "…"
+            yield Fault("pattern", node, at, f"the pattern {shown!r} {wrong[0]}", wrong[1])
 
 
 _UNNAMED = BlankNode("fairmesh-none")
@@ -149,20 +155,38 @@ class _Statements:
         return [subject for subject, value in pairs if value == object and not isinstance(subject, Literal)]
 
 
-def _query_faults(index: Index) -> Iterator[Fault]:
-    """What is refused of `sh:sparql` and of components: their form, and what queries may not do."""
+def _query_faults(index: Index, *, kept: bool) -> Iterator[Fault]:
+    """What is wrong with `sh:sparql` and components: their form, what queries may not do, and answers that change by
+    themselves, an error where verdicts are `kept`."""
     statements = _Statements(index)
     for shape, node in index.pairs[SH + "sparql"]:
         if isinstance(shape, Literal) or isinstance(node, Literal):
             continue  # the syntax says so
+        said = _only_text(index, [node])
         try:
-            sparql.constraint(statements, shape, node, _PATH if index.objects(shape, SH + "path") else None)
+            made = sparql.constraint(statements, shape, node, _PATH if index.objects(shape, SH + "path") else None)
         except (InputError, Unsupported) as error:
-            yield _query_fault(shape, _only_text(index, [node]), error)
-    yield from _component_faults(index, statements)
+            yield _query_fault(shape, said, error)
+        else:
+            yield from _unsteady(shape, said, [made] if made else [], kept=kept)
+    yield from _component_faults(index, statements, kept=kept)
 
 
-def _component_faults(index: Index, statements: _Statements) -> Iterator[Fault]:
+_STEADIER = {
+    "NOW": "Compare with a stated date; a rule asks for more from a day on with fm:nextMode and fm:nextModeFrom",
+    "RAND": "Decide by what the data say",
+}
+
+
+def _unsteady(node: Term, said: Triple | None, made: Iterable[sparql.Constraint], *, kept: bool) -> Iterator[Fault]:
+    """Functions that answer anew each time: a verdict that is kept has to be the same whenever it is found."""
+    for word, line, column in (call for constraint in made for call in constraint.query.unsteady):
+        remedy = _STEADIER.get(word, "Answer with a term of the data")
+        what = f"{word}() in a query of a shape: the verdict on the same data changes by itself"
+        yield _InText("sparql", node, said, what, remedy, error=kept, line=line, column=column)
+
+
+def _component_faults(index: Index, statements: _Statements, *, kept: bool) -> Iterator[Fault]:
     try:
         declared = sparql.components(statements)
     except (InputError, Unsupported) as error:
@@ -177,20 +201,41 @@ def _component_faults(index: Index, statements: _Statements) -> Iterator[Fault]:
             for shape, _ in index.pairs[parameter.path.value]
             if not isinstance(shape, Literal)
         ]
-        validators = [node for name in _VALIDATORS for node in index.objects(iri, SH + name)]
         for shape in dict.fromkeys((*used, _UNNAMED)):  # a component that no shape uses is tried on one made up
             said = _Statements(index, [parameter.path for parameter in component.parameters])
             paths = (None, _PATH) if shape == _UNNAMED else (_PATH if index.objects(shape, SH + "path") else None,)
             for path in paths:
+                if not component.validators_at(path):
+                    yield from _unchecked(index, component, shape, path, kept=kept)
+                text = _only_text(index, component.validators_at(path))
                 try:
-                    sparql.uses(said, shape, {iri: component}, path)
+                    made = sparql.uses(said, shape, {iri: component}, path)
                 except (InputError, Unsupported) as error:
-                    yield _query_fault(iri, _only_text(index, validators), error)
+                    yield _query_fault(iri, text, error)
+                else:
+                    yield from _unsteady(iri, text, made, kept=kept)
+
+
+def _unchecked(
+    index: Index, component: sparql.Component, shape: Node, path: str | None, *, kept: bool
+) -> Iterator[Fault]:
+    """A component that a shape of this kind has no validator of is ignored there (SHACL, section 6.2.3)."""
+    kind = "node" if path is None else "property"
+    if not any(component.validators.values()):
+        at = Triple(component.iri, NamedNode(_TYPE), index.objects(component.iri, _TYPE)[0])
+        what = f"{name_of(component.iri)} has no validator: what uses it is not checked"
+        yield Fault("idle", component.iri, at, what, "Give it sh:validator", whole=False, error=kept)
+        return
+    stated = [(one.path, index.objects(shape, one.path.value)) for one in component.parameters if not one.optional]
+    if all(values for _, values in stated):
+        said, values = stated[0]
+        at = Triple(shape, said, values[0])
+        what = f"{name_of(component.iri)} has no validator for {kind} shapes: {name_of(said)} checks nothing here"
+        yield Fault("idle", shape, at, what, f"Give it sh:validator or sh:{kind}Validator", whole=False, error=kept)
 
 
 _PATH = "urn:fairmesh:path"
 """Stands for the path of any shape: which it is makes no difference to what its queries may do."""
-_VALIDATORS = ("validator", "nodeValidator", "propertyValidator")
 
 
 def _only_text(index: Index, nodes: Sequence[Term]) -> Triple | None:
@@ -391,16 +436,31 @@ class _LevelLint:
         yield from self._levels()
         for rule in self._rules:
             yield from self._rule(rule)
-        yield from self._uses()
+        unused = list(self._uses())
+        yield from unused
+        if not self._rules and not unused and self._files.get(self._file, b"").strip():
+            first = next(iter(self._level.shapes), None)
+            yield Fault(
+                "unused", _UNNAMED, first, "no rule in the file: nothing is checked by it",
+                "State a rule (sh:targetClass and fm:mode), or remove the file", error=False,
+            )  # fmt: skip
 
     def _at(self, node: Term, predicate: str) -> Triple | None:
         found = self._own.objects(node, predicate)
         return Triple(node, NamedNode(predicate), found[0]) if found else None  # type: ignore[arg-type]
 
+    def _says(self, node: Term, predicate: str) -> bool:
+        """Whether there is something to read: an IRI, or a text that is not white space alone."""
+        return any(
+            not isinstance(term, BlankNode) and term.value.strip() for term in self._own.objects(node, predicate)
+        )
+
     # -- terms --
 
     def _terms(self) -> Iterator[Fault]:
         for triple in (*self._level.shapes, *self._level.vocabulary):
+            if "\0" in triple.object.value:  # XML cannot hold it, and few other formats can
+                yield Fault("ill-formed", triple.subject, triple, "the character U+0000 in a text", "Remove it")
             for term in (triple.predicate, triple.object):
                 iri = rdf.iri_of(term) or ""
                 if iri in _HOUSE_TERMS:
@@ -415,6 +475,8 @@ class _LevelLint:
                 )  # fmt: skip
         for triple in self._level.shapes:
             yield from self._own_terms(triple)
+            if triple.predicate.value == SH + "message" and not triple.object.value.strip():
+                yield Fault("message", triple.subject, triple, "an empty sh:message", "Say what to do to meet it")
 
     def _own_terms(self, triple: Triple) -> Iterator[Fault]:
         predicate, iri = triple.predicate.value, rdf.iri_of(triple.object) or ""
@@ -461,7 +523,7 @@ class _LevelLint:
                 "mode", rule, self._at(rule, FM + "mode"), f"{'more than one' if modes else 'no'} fm:mode on the rule",
                 f"State one of {_MODES}",
             )  # fmt: skip
-        if not self._own.objects(rule, _DCT + "creator"):
+        if not self._says(rule, _DCT + "creator"):
             yield Fault("owner", rule, None, "no owner", 'Name who answers for it: dct:creator "sales-data"')
         elif len(set(self._own.objects(rule, _DCT + "creator"))) > 1:
             yield Fault("owner", rule, self._at(rule, _DCT + "creator"), "more than one owner", "Leave one dct:creator")
@@ -483,7 +545,7 @@ class _LevelLint:
 
     def _words(self, rule: Term) -> Iterator[Fault]:
         for kind, names, what, remedy in _SAID:
-            if not any(self._own.objects(rule, name) for name in names):
+            if not any(self._says(rule, name) for name in names):
                 yield Fault(kind, rule, None, what, remedy, error=False)
 
     def _targets(self, rule: Term) -> Iterator[Fault]:
@@ -547,7 +609,7 @@ class _LevelLint:
 
     def _messages(self, node: Term) -> Iterator[Fault]:
         for language, text in messages_of(self._own, node):
-            if not says_remedy(text, language):
+            if text.strip() and not says_remedy(text, language):
                 yield Fault(
                     "message", node, self._at(node, SH + "message"), f"the message {text!r} says nothing to do",
                     'Say what to write, with the predicate and an example: Add dct:title "Orders"@en.', error=False,

@@ -38,11 +38,12 @@ from rdflib.plugins.sparql import prepareQuery
 from rdflib.plugins.stores.memory import SimpleMemory
 
 from fairmesh.catalog import lexical, rdf
-from fairmesh.catalog.computed import Index
 from fairmesh.catalog.errors import InputError
 from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
 from fairmesh.catalog.shacl.paths import Shapes
 from fairmesh.catalog.shacl.results import Failed, Node, Outcome, Result, Term, Unsupported
+from fairmesh.catalog.shacl.syntax import REFUSED
+from fairmesh.catalog.triples import Index
 
 _SH = rdf.PREFIXES["sh"]
 _XSD = rdf.PREFIXES["xsd"]
@@ -341,6 +342,9 @@ class _WarmShape(Shape):
     def _custom(self) -> Iterator[_Custom]:
         components = sorted(self.find_custom_constraints(), key=lambda c: str(c.node))  # type: ignore[no-untyped-call]
         for component in components:
+            own = component.property_validators if self.is_property_shape else component.node_validators
+            if not own and not component.validators:
+                continue  # pyshacl refuses it; a processor ignores the constraint (SHACL, section 6.2.3)
             bound = component.make_validator_for_shape(self)
             required = [parameter for parameter in component.parameters if not parameter.optional]
             known = bound.query_helper.param_bind_map
@@ -372,10 +376,6 @@ class _WarmShape(Shape):
 
 _FLAGS = frozenset(_SH + name for name in ("uniqueLang", "closed", "deactivated", "qualifiedValueShapesDisjoint"))
 _ON, _OFF = (Literal(word, datatype=NamedNode(_XSD + "boolean")) for word in ("true", "false"))
-_REFUSED = {
-    _SH + name: f"sh:{name}"
-    for name in ("js", "rule", "target", "expression", "values", "SPARQLTarget", "JSConstraintComponent")
-}
 _QUERIES = frozenset((_SH + "select", _SH + "ask"))
 
 
@@ -442,9 +442,11 @@ class Reference:
     ) -> None:
         triples = list(shapes)
         for triple in triples:
+            if triple.predicate.value == _SH + "entailment":
+                raise Unsupported("sh:entailment", triple.subject)
             for term in (triple.predicate, triple.object):
-                if (construct := _REFUSED.get(rdf.iri_of(term) or "")) and not isinstance(triple.subject, Triple):
-                    raise Unsupported(construct, triple.subject)
+                if (iri := rdf.iri_of(term) or "") in REFUSED and not isinstance(triple.subject, Triple):
+                    raise Unsupported(f"sh:{iri.removeprefix(_SH)}", triple.subject)
         self._terms = _Terms()
         self._paths: dict[Any, str | None] = {}
         self._background = _observable(list(background), triples)
@@ -479,7 +481,7 @@ class Reference:
 
     def run(
         self,
-        data: Sequence[Triple],
+        data: Iterable[Triple],
         *,
         own: Callable[[Term], bool] | None = None,
         roots: Collection[Node] | None = None,

@@ -14,6 +14,7 @@ import sys
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import groupby
 
 import regex
@@ -28,8 +29,16 @@ _KEPT, _SHORT = 1_024, 64
 """On how many texts of how many characters at most the answers of one expression are kept."""
 
 
+MAX_DEPTH = 50
+"""Groups, and classes taken from classes, inside each other: reading an expression takes as deep a stack."""
+
+
 class NotRegex(ValueError):
     """Not a regular expression at all; says why."""
+
+
+class NotXPath(ValueError):
+    """XPath has no such construct; names it."""
 
 
 class NotRead(ValueError):
@@ -40,27 +49,48 @@ class TooHard(Exception):
     """A search ran out of time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """An expression of XPath as Python's `re` has it: its `text` and the flags to compile it with. `loops` is how many
+    of its parts repeat without limit; `hard`, whether one of them repeats what matches in more than one way."""
+
+    text: str
+    options: int
+    loops: int = 0
+    hard: bool = False
+
+
+def translated(pattern: str, flags: str = "") -> Translation:
+    """An expression with XPath's `flags` (`s`, `m`, `i`, `x`, `q`), read; the one reading that there is of it here.
+
+    It is not compiled: a count or a range may still be upside down. Raises `NotXPath`, `NotRegex` for a flag that there
+    is not, and `NotRead` for what XPath has and this has not.
+    """
+    unknown = sorted(set(flags) - set("smixq"))
+    if unknown:
+        raise NotRegex(f"the unknown flag {unknown[0]}")
+    options = (re.IGNORECASE if "i" in flags else 0) | (re.DOTALL if "s" in flags else 0)
+    if "q" in flags:
+        return Translation(re.escape(pattern), options)
+    reader = _Reader(pattern, flags)
+    text = reader.read()
+    return Translation(text, options, reader.loops, reader.hard)
+
+
 def searcher(pattern: str, flags: str = "") -> Callable[[str], object]:
     """A function that says, by the truth of its answer, whether a text has a match (`fn:matches`).
 
     `flags` are XPath's: `s`, `m`, `i`, `x`, `q`. Raises `NotRegex` and `NotRead`. The function raises `TooHard` after
     about a second.
     """
-    unknown = set(flags) - set("smixq")
-    if unknown:
-        raise NotRegex(f"unknown flags {''.join(sorted(unknown))}")
-    options = (re.IGNORECASE if "i" in flags else 0) | (re.DOTALL if "s" in flags else 0)
-    if "q" in flags:
-        return re.compile(re.escape(pattern), options).search
-    reader = _Reader(pattern, flags)
     try:
-        text = reader.read()
-        quick = re.compile(text, options).search
-    except (_NotXPath, re.error, OverflowError) as error:
+        made = translated(pattern, flags)
+        quick = re.compile(made.text, made.options).search
+    except (NotXPath, re.error, OverflowError) as error:
         _refuse_unless_pythons(pattern)
         raise NotRead(str(error)) from error
-    longest = 0 if reader.hard else sys.maxsize if reader.loops < 2 else int(_STEPS ** (1 / reader.loops))
-    return _remembered(quick if longest == sys.maxsize else _timed(quick, text, options, longest))
+    longest = 0 if made.hard else sys.maxsize if made.loops < 2 else int(_STEPS ** (1 / made.loops))
+    return _remembered(quick if longest == sys.maxsize else _timed(quick, made, longest))
 
 
 def _remembered(search: Callable[[str], object]) -> Callable[[str], object]:
@@ -78,8 +108,8 @@ def _refuse_unless_pythons(pattern: str) -> None:
             raise NotRegex(str(error)) from error
 
 
-def _timed(quick: Callable[[str], object], text: str, options: int, longest: int) -> Callable[[str], object]:
-    patient = regex.compile(text, options)  # same syntax, and it can be stopped
+def _timed(quick: Callable[[str], object], made: Translation, longest: int) -> Callable[[str], object]:
+    patient = regex.compile(made.text, made.options)  # same syntax, and it can be stopped
 
     def search(subject: str) -> object:
         if len(subject) <= longest:
@@ -156,18 +186,17 @@ _SINGLE = {"n": "\\n", "r": "\\r", "t": "\\t"}
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^`{|}~")
 
 
-class _NotXPath(Exception):
-    """XPath has no such construct; says which."""
-
-
 class _Reader:
     """Reads an expression and writes Python's. `loops` and `hard` tell how long a search may take."""
 
     _QUANTIFIER = re.compile(r"(?:[?*+]|\{(?P<least>[0-9]+)(?P<comma>,(?P<most>[0-9]+)?)?\})\??")
+    _OPENING = re.compile(r"\?(?:<[=!]|P[<=]|[^)])?")
+    """What Python has behind a bracket and XPath has not."""
 
     def __init__(self, pattern: str, flags: str) -> None:
         self.text = pattern
         self.at = 0
+        self.depth = 0
         self.flags = flags
         self.loops = 0
         self.hard = False
@@ -177,7 +206,7 @@ class _Reader:
     def read(self) -> str:
         found = self._branches()
         if self.at < len(self.text):
-            raise _NotXPath(f"an unmatched {self.text[self.at]}")
+            raise NotXPath(f"an unmatched {self.text[self.at]}")
         return found
 
     def _next(self) -> str:
@@ -212,6 +241,8 @@ class _Reader:
         if found is None:
             return ""
         self.at = found.end()
+        if self._next() == "+":
+            raise NotXPath(f"the possessive {found[0]}+")
         sign, least = found[0][0], int(found["least"] or 0)
         most = {"?": 1, "*": None, "+": None}.get(sign, int(found["most"]) if found["most"] else least)
         if found["comma"] and not found["most"]:
@@ -235,22 +266,29 @@ class _Reader:
         if character == ".":
             return "."
         if character == "^":
-            return r"(?:\A|(?<=\n)(?!\Z))" if "m" in self.flags else r"\A"
+            return r"(?<![^\n])(?<!\n\Z)" if "m" in self.flags else r"\A"
         if character == "$":
             return r"(?=\n|\Z)" if "m" in self.flags else r"\Z"
         if character in "?*+{}]":
-            raise _NotXPath(f"an unescaped {character}")
+            raise NotXPath(f"an unescaped {character}")
         return re.escape(character)
+
+    def _deeper(self) -> None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise NotRead(f"groups more than {MAX_DEPTH} deep inside each other")
 
     def _group(self) -> str:
         if self._next() == "?":
             if not self.text.startswith("?:", self.at):
-                raise _NotXPath(f"({self.text[self.at : self.at + 2]}")
+                raise NotXPath("(" + self._OPENING.match(self.text, self.at)[0])  # type: ignore[index]
             self.at += 2
+        self._deeper()
         inner = self._branches()
         if self._next() != ")":
-            raise _NotXPath("an open bracket")
+            raise NotXPath("an open bracket")
         self.at += 1
+        self.depth -= 1
         return f"(?:{inner})"
 
     def _escape(self) -> str:
@@ -259,7 +297,7 @@ class _Reader:
         if character.isdigit():
             raise NotRead("a back-reference")
         inner = self._escaped()
-        return inner if len(inner) == 2 else f"[{inner}]" if inner else r"(?!)"
+        return inner if len(inner) == 2 else f"[{inner}]"
 
     def _escaped(self) -> str:
         """What is behind a backslash, as it stands between brackets."""
@@ -270,7 +308,7 @@ class _Reader:
         found = _SINGLE.get(character) or _class_escape(character)
         if found is None:
             if character not in _PUNCTUATION:
-                raise _NotXPath("\\" + character)
+                raise NotXPath("\\" + character)
             found = "\\" + character
         return found
 
@@ -286,22 +324,25 @@ class _Reader:
 
     def _class(self) -> str:
         """A class in brackets, the first of which was read."""
+        self._deeper()
         negated = self._next() == "^"
         self.at += negated
         members: list[str] = []
         while True:
             character = self._next()
             if character == "":
-                raise _NotXPath("an open bracket")
+                raise NotXPath("an open bracket")
             if character == "]" and members:
                 self.at += 1
+                self.depth -= 1
                 return f"[{'^' if negated else ''}{''.join(members)}]"
             if character == "-" and members and self.text.startswith("-[", self.at):
                 self.at += 2
                 taken = self._class()
                 if self._next() != "]":
-                    raise _NotXPath("a subtraction that does not end its class")
+                    raise NotXPath("a subtraction that does not end its class")
                 self.at += 1
+                self.depth -= 1
                 return f"(?:(?!{taken})[{'^' if negated else ''}{''.join(members)}])"
             members.append(self._member(first=not members))
 
@@ -313,7 +354,7 @@ class _Reader:
         self.at += 1
         high = self._class_character(first=False)
         if len(high) > 2 or "\\d" in (low.lower(), high.lower()):
-            raise _NotXPath("a range that ends in a class")
+            raise NotXPath("a range that ends in a class")
         return f"{low}-{high}"
 
     def _class_character(self, *, first: bool) -> str:
@@ -322,7 +363,7 @@ class _Reader:
         if character == "\\":
             return self._escaped()
         if character == "[" or character == "]":
-            raise _NotXPath(f"an unescaped {character} in brackets")
+            raise NotXPath(f"an unescaped {character} in brackets")
         if character == "-" and not first and self._next() != "]":
-            raise _NotXPath("an unescaped - in brackets")
+            raise NotXPath("an unescaped - in brackets")
         return "\\" + character if character in _PUNCTUATION else character

@@ -161,14 +161,20 @@ def _function(name: str) -> NamedNode:
 
 
 @dataclass(frozen=True, slots=True)
-class _Select:
-    """A SELECT: each solution is a violation (SHACL, sections 5.3.2 and 6.2.4)."""
+class _Constraint:
+    """A query of one shape, what is bound whatever the focus node, and its messages."""
 
     component: str
     query: Query
     path: str | None
     fixed: Mapping[str, Term]
     messages: tuple[Literal, ...]
+
+
+class _Select(_Constraint):
+    """A SELECT: each solution is a violation (SHACL, sections 5.3.2 and 6.2.4)."""
+
+    __slots__ = ()
 
     def find(self, data: Data, focus: Term, values: Sequence[Term]) -> Iterator[Found]:
         rows = data.solve(self.query, {"this": focus, **self.fixed})
@@ -186,15 +192,10 @@ class _Select:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class _Ask:
+class _Ask(_Constraint):
     """An ASK: each value node it denies is a violation (SHACL, section 6.2.4)."""
 
-    component: str
-    query: Query
-    path: str | None
-    fixed: Mapping[str, Term]
-    messages: tuple[Literal, ...]
+    __slots__ = ()
 
     def find(self, data: Data, focus: Term, values: Sequence[Term]) -> Iterator[Found]:
         for value in values:
@@ -269,6 +270,11 @@ class Component:
     validators: Mapping[str, tuple[Node, ...]]
     messages: tuple[Literal, ...] = field(default=())
 
+    def validators_at(self, path: str | None) -> tuple[Node, ...]:
+        """Those for a property shape with this path, for a node shape where it is None (SHACL, section 6.2.3)."""
+        own = self.validators["nodeValidator" if path is None else "propertyValidator"]
+        return own or self.validators["validator"]
+
 
 def components(shapes: Statements) -> Mapping[NamedNode, Component]:
     """The constraint components the shapes graph declares, by IRI, those of SHACL itself left out.
@@ -310,12 +316,13 @@ def _node(term: Term) -> Node:
 
 
 _LOCAL_NAME = re.compile(r"[^\W\d][\w.\u00b7-]*\Z")
+_NIL = NamedNode(RDF + "nil")
 _RESERVED = frozenset(("this", "shapesGraph", "currentShape", "path", "PATH", "value"))
 
 
 def _parameter(shapes: Statements, component: NamedNode, node: Term) -> Parameter:
     paths = () if isinstance(node, Literal) else _terms(shapes, node, "path")
-    if len(paths) != 1 or not isinstance(paths[0], NamedNode) or isinstance(node, Literal):
+    if len(paths) != 1 or not isinstance(paths[0], NamedNode) or paths[0] == _NIL or isinstance(node, Literal):
         _ill_formed(component, f"the parameter {node} has no IRI as its one sh:path", "sh:path names the property")
     local = _LOCAL_NAME.search(paths[0].value)
     name = local[0] if local else ""
@@ -357,8 +364,7 @@ def _parameter_values(shapes: Statements, shape: Node, component: Component) -> 
 def _used(
     shapes: Statements, shape: Node, component: Component, values: dict[str, Term], path: str | None
 ) -> Constraint | None:
-    validators = component.validators["nodeValidator" if path is None else "propertyValidator"]
-    validators = validators or component.validators["validator"]
+    validators = component.validators_at(path)
     if not validators:
         return None
     for node in validators:

@@ -50,13 +50,15 @@ class Query:
     """A checked query, ready for values.
 
     `names` are the variables it mentions, `strings` the strings it holds. What it joins texts to is at most `growth`
-    times as long as the longest text it reads, times that length again `power` times.
+    times as long as the longest text it reads, times that length again `power` times. `unsteady` are its calls of
+    functions that answer anew each time (`UNSTEADY`): the name, and line and column in the original.
     """
 
     names: frozenset[str]
     strings: tuple[str, ...]
     growth: int
     power: int
+    unsteady: tuple[tuple[str, int, int], ...]
     _pieces: tuple[str, ...]
     _exact: tuple[str, ...]
     _slots: tuple[frozenset[str], ...]
@@ -312,6 +314,9 @@ _WORDS = frozenset(
 _OF_TERMS = frozenset(("SAMETERM", "BOUND", "COUNT", "SAMPLE"))
 """Functions of terms, whatever their value."""
 
+UNSTEADY = frozenset(("NOW", "RAND", "UUID", "STRUUID", "BNODE"))
+"""Functions of SPARQL 1.1 whose answer is not that of the time before, though the data are the same."""
+
 _OUTSIDE = "A rule reads its data and nothing else: take it out"
 _REFUSED = {
     **dict.fromkeys(("SERVICE", "LOAD"), "A rule asks nobody else: take it out"),
@@ -372,6 +377,7 @@ class _Reader:
         self.groups: list[_Group] = []
         self.growth, self.power = 1, 0
         self.signs = self.terms = 0
+        self.unsteady: list[tuple[str, int, int]] = []
         self.exact: dict[int, str] = {}
 
     def query(self) -> Query:
@@ -444,6 +450,8 @@ class _Reader:
             self.refuse(token, f"{word} in a query of a shape", _REFUSED[word])
         if word and word not in _WORDS:
             self.refuse(token, f"{token.text} is no word of SPARQL 1.1", "Put spaces between words; declare prefixes")
+        if word in UNSTEADY:
+            self.unsteady.append((word, *self.source.place(token.at)))
         if word in ("SELECT", "ASK"):
             frame = self.frames[-1]
             if index and (word == "ASK" or self.tokens[index - 1].text != "{" or frame.opener != "{"):
@@ -538,7 +546,8 @@ class _Reader:
         pieces, others = (["".join(texts[i:j]) for i, j in pairwise(cuts)] for texts in (plain, exact))
         return Query(
             frozenset(names), tuple(t.text for t in self.tokens if t.kind in ("string", "typed")), self.growth,
-            self.power, tuple(pieces), tuple(others), tuple(used for _, used in slots), tuple(self._places()),
+            self.power, tuple(self.unsteady), tuple(pieces), tuple(others), tuple(used for _, used in slots),
+            tuple(self._places()),
         )  # fmt: skip
 
     def _places(self) -> Iterator[tuple[int, int, int]]:
@@ -548,7 +557,7 @@ class _Reader:
             column += len(text)
 
 
-_TIGHT = frozenset(("CONCAT", "COALESCE"))
+_TIGHT = frozenset(("CONCAT", "COALESCE", "BNODE"))
 """Functions that one parser knows only with their parenthesis right behind them."""
 
 

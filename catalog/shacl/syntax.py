@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 
 from fairmesh.catalog import rdf
-from fairmesh.catalog.computed import Index
 from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
 from fairmesh.catalog.shacl.results import Term
+from fairmesh.catalog.triples import Index
 
 SH = rdf.PREFIXES["sh"]
 _RDF, _RDFS, _XSD = rdf.PREFIXES["rdf"], rdf.PREFIXES["rdfs"], rdf.PREFIXES["xsd"]
@@ -94,8 +94,8 @@ def _parameters() -> Iterator[tuple[str, _Parameter]]:
 
 
 PARAMETERS = {SH + name: parameter for name, parameter in _parameters()}
-
-_TARGETS = ("targetClass", "targetNode", "targetSubjectsOf", "targetObjectsOf")
+"""What the predicates of shapes may have for values, by IRI."""
+TARGETS = ("targetClass", "targetNode", "targetSubjectsOf", "targetObjectsOf")
 _STEPS = tuple(SH + name for name in (
     "alternativePath", "inversePath", "zeroOrMorePath", "oneOrMorePath", "zeroOrOnePath",
 ))  # fmt: skip
@@ -117,9 +117,10 @@ _REPORTED = (
         "QualifiedMinCount", "SPARQL", "UniqueLang", "Xone",
     )),
 )  # fmt: skip
-_KNOWN = frozenset((*PARAMETERS, *_STEPS, *(SH + name for name in (*_OTHERS, *_REPORTED))))
+KNOWN = frozenset((*PARAMETERS, *_STEPS, *(SH + name for name in (*_OTHERS, *_REPORTED))))
+"""The terms of SHACL Core and SHACL-SPARQL, as IRIs."""
 
-_REFUSED = {
+REFUSED = {
     SH + name: remedy
     for remedy, names in {
         "Write it with SHACL Core or SPARQL: JavaScript is not run": (
@@ -141,6 +142,7 @@ _REFUSED = {
     }.items()
     for name in names
 }  # fmt: skip
+"""Terms of SHACL's extensions, which no engine runs, as IRIs, with what to do instead."""
 _IMPORTS = rdf.PREFIXES["owl"] + "imports"
 _DASH = "http://datashapes.org/dash#"
 _DASH_COMPONENTS = frozenset(_DASH + name for name in (
@@ -157,7 +159,9 @@ _EXPECTED = {
 
 
 def name_of(term: object) -> str:
-    """How a message names a node: prefixed, else in full."""
+    """How a message names a term: an IRI prefixed, else in full; a literal by its text."""
+    if isinstance(term, Literal):
+        return f'"{term.value}"'
     iri = rdf.iri_of(term)
     return "a blank node" if iri is None else rdf.compact(iri) or f"<{iri}>"
 
@@ -230,7 +234,7 @@ class _Check:
         for predicate, values in self._index.subjects[node].items():
             for value in values:
                 for iri in (predicate, value.value if isinstance(value, NamedNode) else ""):
-                    if (iri.startswith(SH) and iri not in _KNOWN) or iri in _DASH_COMPONENTS or iri == _IMPORTS:
+                    if (iri.startswith(SH) and iri not in KNOWN) or iri in _DASH_COMPONENTS or iri == _IMPORTS:
                         yield from self._term(node, iri, self._at(node, predicate, value))
 
     def _term(self, node: Term, iri: str, at: Triple | None) -> Iterator[Fault]:
@@ -240,10 +244,10 @@ class _Check:
                 "imports", node, at, "owl:imports is not followed", "Put the statements into the file itself",
                 whole=False,
             )  # fmt: skip
-        elif iri in _REFUSED:
-            yield Fault("unsupported", node, at, f"{name} is not supported", _REFUSED[iri])
+        elif iri in REFUSED:
+            yield Fault("unsupported", node, at, f"{name} is not supported", REFUSED[iri])
         elif iri.startswith(SH):
-            close = difflib.get_close_matches(iri[len(SH) :], sorted(known[len(SH) :] for known in _KNOWN), 1, 0.75)
+            close = difflib.get_close_matches(iri[len(SH) :], sorted(known[len(SH) :] for known in KNOWN), 1, 0.75)
             remedy = f"Did you mean sh:{close[0]}?" if close else "Remove it, or check its spelling"
             yield Fault("unknown-term", node, at, f"{name} is no term of SHACL", remedy)
         elif NamedNode(iri) not in self._declared:
@@ -268,7 +272,9 @@ class _Check:
 
     def _wrong_path(self, path: Term, above: tuple[Term, ...]) -> str:
         """What is wrong with a path (SHACL, section 2.3.1); empty when nothing is."""
-        if isinstance(path, NamedNode) and path != _NIL:
+        if path == _NIL:  # an IRI to the letter; whoever wrote () meant another
+            return "has an empty list in it" if above else "is an empty list"
+        if isinstance(path, NamedNode):
             return ""
         if isinstance(path, Literal):
             return "is a literal"
@@ -276,7 +282,7 @@ class _Check:
             return "contains itself"
         facts = self._index.subjects.get(path, {})
         steps = [step for step in _STEPS if step in facts]
-        if _RDF + "first" in facts or path == _NIL:
+        if _RDF + "first" in facts:
             return self._wrong_members(path, "sequence", (*above, path))
         if len(steps) != 1 or len(facts[steps[0]]) != 1:
             return (
@@ -397,7 +403,7 @@ class _Check:
         if (
             isinstance(node, BlankNode)
             or owl_class not in kinds
-            or any(self._index.objects(node, SH + name) for name in _TARGETS)
+            or any(self._index.objects(node, SH + name) for name in TARGETS)
         ):
             return
         above, waiting = set(kinds), list(kinds)
@@ -488,10 +494,9 @@ class _Unmeetable:
 
     def __init__(self, index: Index, node: Term) -> None:
         self._index, self._node = index, node
-        self._facts = index.subjects[node]
 
-    def _all(self, name: str) -> Sequence[Term]:
-        return self._facts.get(SH + name, ())
+    def _all(self, name: str) -> list[Term]:
+        return self._index.objects(self._node, SH + name)
 
     def _fault(self, name: str, what: str, remedy: str) -> Fault:
         """A fault about the values of `sh:<name>`."""

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from agreement.reports import Row, report_rows, row
 from fairmesh.catalog import rdf
-from fairmesh.catalog.computed import Index
 from fairmesh.catalog.errors import InputError
 from fairmesh.catalog.rdf import Triple
 from fairmesh.catalog.shacl.compiled import Compiled
 from fairmesh.catalog.shacl.reference import Reference
 from fairmesh.catalog.shacl.results import Engine, Unsupported
+from fairmesh.catalog.triples import Index
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from pathlib import Path
 from agreement.judges import Judge, Rules, Run, Verdict, agree, compiled
 from agreement.reports import Term
 from agreement.suites import read
-from fairmesh.catalog.computed import Index
 from fairmesh.catalog.lexical import well_formed
 from fairmesh.catalog.rdf import PREFIXES, BlankNode, Literal, NamedNode, Triple
+from fairmesh.catalog.triples import Index
 
 SH, RDF, RDFS, XSD, OWL = (PREFIXES[name] for name in ("sh", "rdf", "rdfs", "xsd", "owl"))
 SHARED = Path(__file__).parent.parent.parent.parent / "shared"
@@ -58,7 +58,8 @@ RECURSIVE = Known(
 )
 INCOMPARABLE = Known(
     "incomparable",
-    "pyshacl orders terms of different or unordered datatypes and calls some of them conforming",
+    "pyshacl orders terms of different or unordered datatypes and calls some of them conforming, or fails the rule: on "
+    "a blank node with sh:lessThan, on NaN beside a decimal bound",
     "4.3.1-4.3.4, 4.5.3, 4.5.4: what SPARQL's < or <= cannot compare (SPARQL 1.1, 17.3) is a result",
     "compiled",
 )
@@ -129,6 +130,33 @@ FALSE = Known(
     "5.3.2, SPARQL 1.1 17.2: a filter keeps the solutions for which it is true",
     "compiled",
 )
+ORDERED = Known(
+    "ordered-in-a-query",
+    "rdflib, which evaluates pyshacl's queries, orders with <, <=, > and >= what SPARQL cannot compare: texts and "
+    "ill-formed literals count as greater than a number",
+    "5.3.2, SPARQL 1.1 17.3 and 17.2: operands of no operator are a type error, and a filter drops the solution",
+    "compiled",
+)
+MEMBERS = Known(
+    "members-by-term",
+    "rdflib, which evaluates pyshacl's queries, compares terms and not values in IN and NOT IN, and knows no errors "
+    "there: 5.0 IN (5) is false, an ill-formed integer NOT IN (5) true",
+    "5.3.2, SPARQL 1.1 17.4.1.9 and 17.4.1.10: IN is = with one of the members, NOT IN its negation, errors included",
+    "compiled",
+)
+NEGATED = Known(
+    "negated-inverse",
+    "rdflib, which evaluates pyshacl's queries, has no inverse predicates in negated property sets: with !(^ex:p) "
+    "the rule fails",
+    "5.3.2, SPARQL 1.1 9.1 and 18.2.2.3: !(^iri) is a property path like others",
+    "compiled",
+)
+PREFIXED = Known(
+    "undeclared-prefix",
+    "rdflib, which evaluates pyshacl's queries, knows xsd:, rdf:, rdfs:, owl: and more that nothing declares",
+    "5.2.1: the prefixes of a query are those that sh:prefixes declares for it",
+    "compiled",
+)
 ONCE = Known(
     "equal-solutions",
     "pyshacl makes one result of the solutions of a query that bind the same focus, path and value",
@@ -137,7 +165,7 @@ ONCE = Known(
 )
 KNOWN = (
     ILL_FORMED, RECURSIVE, INCOMPARABLE, RESOURCE, REGEX, HALF, INVERSE, UNDECLARED, OWL_CLASS, FAR_YEARS,
-    END_OF_DAY, MARKUP, EMPTY_PATH, FALSE, ONCE,
+    END_OF_DAY, MARKUP, EMPTY_PATH, FALSE, ORDERED, MEMBERS, NEGATED, PREFIXED, ONCE,
 )  # fmt: skip
 
 
@@ -157,7 +185,7 @@ def _only(family: frozenset[str]) -> Ablation:
             return True
         within = term.language is None and term.datatype.value.removeprefix(XSD) in family
         zoned = "date" in term.datatype.value and re.search(r"Z|[+-]\d\d:\d\d$", term.value)  # or not: no order
-        return not within or not well_formed(term) or bool(zoned)
+        return not within or not well_formed(term) or bool(zoned) or term.value == "NaN"
 
     def ablate(rules: Rules, data: Sequence[Triple]) -> tuple[Rules, Sequence[Triple]]:
         routes = {triple.subject: triple.object for triple in rules.shapes if triple.predicate.value == SH + "path"}
@@ -343,10 +371,24 @@ def _without_empty_paths(rules: Rules, data: Sequence[Triple]) -> tuple[Rules, S
     return _rerouted(rules, {shape for shape, path in index.pairs[SH + "path"] if empty(path)}), data
 
 
-def _without_false(rules: Rules, data: Sequence[Triple]) -> tuple[Rules, Sequence[Triple]]:
-    queries = {triple.subject for triple in rules.shapes if "FILTER (false)" in str(triple.object)}
-    kept = [t for t in rules.shapes if t.predicate.value != SH + "sparql" or t.object not in queries]
-    return replace(rules, shapes=kept), data
+_HIDING = re.compile(r"""<[^<>"{}|^`\\\s]*>|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|#[^\n]*""")
+"""What in a query is none of its own words and signs: IRIs, texts and comments."""
+
+
+def _without_queries(form: str) -> Ablation:
+    """Leaves out the constraints and the validators with such a word or sign in the query."""
+
+    def ablate(rules: Rules, data: Sequence[Triple]) -> tuple[Rules, Sequence[Triple]]:
+        queries = {
+            t.subject
+            for t in rules.shapes
+            if t.predicate.value in (SH + "select", SH + "ask") and re.search(form, _HIDING.sub(" ", t.object.value))
+        }
+        uses = {SH + name for name in ("sparql", "validator", "nodeValidator", "propertyValidator")}
+        kept = [t for t in rules.shapes if t.predicate.value not in uses or t.object not in queries]
+        return replace(rules, shapes=kept), data
+
+    return ablate
 
 
 def _untyped(rules: Rules, data: Sequence[Triple]) -> tuple[Rules, Sequence[Triple]]:
@@ -362,19 +404,20 @@ NESTED = frozenset(("Node", "Not", "And", "Or", "Xone", "QualifiedMinCount", "Qu
 @dataclass(frozen=True)
 class Reach:
     """How a kind is recognised: `ways` to leave it out, after each of which the engines have to agree; the `components`
-    whose results it changes, besides those of shapes around them, None if any; whether it makes one engine refuse."""
+    whose results it changes, besides those of shapes around them, None if any, with declared ones as `SPARQL`; whether
+    it makes one engine refuse."""
 
     ways: tuple[Ablation, ...]
     components: frozenset[str] | None = None
     refuses: bool = False
 
     def covers(self, component: str) -> bool:
-        local = component.removeprefix(SH).removesuffix("ConstraintComponent")
+        local = component.removeprefix(SH).removesuffix("ConstraintComponent") if component.startswith(SH) else "SPARQL"
         return self.components is None or local in self.components | NESTED
 
 
 REACHES: dict[str, Reach] = {
-    INCOMPARABLE.name: Reach((_without_comparisons, *map(_only, FAMILIES)), COMPARING),
+    INCOMPARABLE.name: Reach((_without_comparisons, *map(_only, FAMILIES)), COMPARING, refuses=True),
     RESOURCE.name: Reach((_untyped,), frozenset(("Closed",))),
     REGEX.name: Reach((_without_patterns_of_its_own,), frozenset(("Pattern",)), refuses=True),
     HALF.name: Reach((_without_half,), frozenset(("Closed",)), refuses=True),
@@ -385,7 +428,11 @@ REACHES: dict[str, Reach] = {
     END_OF_DAY.name: Reach((_respelt(_earlier),), COMPARING | {"Datatype"}),
     MARKUP.name: Reach((_respelt(_unmarked),), frozenset(("Datatype",))),
     EMPTY_PATH.name: Reach((_without_empty_paths,), refuses=True),
-    FALSE.name: Reach((_without_false,), frozenset(("SPARQL",))),
+    FALSE.name: Reach((_without_queries(r"FILTER \(false\)"),), frozenset(("SPARQL",))),
+    ORDERED.name: Reach((_without_queries("[<>]"),), frozenset(("SPARQL",))),
+    MEMBERS.name: Reach((_without_queries(r"(?i)\bIN\s*\("),), frozenset(("SPARQL",))),
+    NEGATED.name: Reach((_without_queries(r"!\s*(?:\^|\([^)]*\^)"),), frozenset(("SPARQL",)), refuses=True),
+    PREFIXED.name: Reach((_without_queries(r"\b(?:owl|rdfs?|xsd):"),), frozenset(("SPARQL",)), refuses=True),
 }
 
 
@@ -437,7 +484,7 @@ def ill_formed(shapes: Sequence[Triple]) -> bool:
     """Whether SHACL's shapes for shapes (appendix C) refuse these, or what those do not see is wrong with them.
 
     That is: a prefix declared by halves (5.2.1), a literal in the place of a shape (2.1), two parameters of one name
-    in a component (6.2.1).
+    in a component (6.2.1), several values for one of more parameters (2.1.1).
     """
     index = Index(shapes)
     declared = (value for _, value in index.pairs[SH + "declare"])
@@ -447,12 +494,15 @@ def ill_formed(shapes: Sequence[Triple]) -> bool:
 
 
 def _twice(index: Index) -> bool:
-    named: dict[Term, list[str]] = {}
+    paths: dict[Term, list[str]] = {}
     for component, parameter in index.pairs[SH + "parameter"]:
-        named.setdefault(component, []).extend(
-            re.split("[#/]", path.value)[-1] for path in index.objects(parameter, SH + "path")
-        )
-    return any(len(set(names)) < len(names) for names in named.values())
+        paths.setdefault(component, []).extend(path.value for path in index.objects(parameter, SH + "path"))
+    for iris in paths.values():
+        if len({re.split("[#/]", iri)[-1] for iri in iris}) < len(iris):
+            return True
+        if len(iris) > 1 and any(len(index.objects(shape, iri)) > 1 for iri in iris for shape, _ in index.pairs[iri]):
+            return True
+    return False
 
 
 def recursive(shapes: Sequence[Triple]) -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 
-from fairmesh.catalog.computed import Index
 from fairmesh.catalog.rdf import PREFIXES, BlankNode, Literal, NamedNode, Triple
+from fairmesh.catalog.triples import Index
 
 RDF, RDFS, SH, XSD = (PREFIXES[name] for name in ("rdf", "rdfs", "sh", "xsd"))
 TYPE, FIRST, REST, NIL = (NamedNode(RDF + name) for name in ("type", "first", "rest", "nil"))

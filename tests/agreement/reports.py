@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from fairmesh.catalog.computed import Index
 from fairmesh.catalog.rdf import PREFIXES, BlankNode, Literal, NamedNode
+from fairmesh.catalog.triples import Index
 
 RDF, SH = PREFIXES["rdf"], PREFIXES["sh"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from agreement.judges import Rules
 from agreement.suites import cases, read, relabelled
 from fairmesh.catalog import computed, document, rdf
-from fairmesh.catalog.computed import Index
 from fairmesh.catalog.rdf import PREFIXES, NamedNode, Triple
+from fairmesh.catalog.triples import Index
 
 ROOT = Path(__file__).parent.parent.parent
 SH, SUBCLASS = PREFIXES["sh"], PREFIXES["rdfs"] + "subClassOf"

@@ -11,8 +11,8 @@ from pathlib import Path
 from pyoxigraph import RdfFormat, parse
 
 from agreement.reports import RDF, SH, Row, Term, report_rows
-from fairmesh.catalog.computed import Index
 from fairmesh.catalog.rdf import BlankNode, NamedNode, Triple
+from fairmesh.catalog.triples import Index
 
 MF = "http://www.w3.org/2001/sw/DataAccess/tests/test-manifest#"
 SHT = "http://www.w3.org/ns/shacl-test#"

@@ -31,8 +31,21 @@ def at(constraint: str) -> str:
     return f":s sh:targetNode :x ; sh:property [ sh:path :p ; {constraint} ] ."
 
 
+def select(where: str) -> str:
+    text = f"SELECT ?this ?value {{ {where} }}"
+    return f'{DECLARED} :s sh:targetNode :x ; sh:sparql [ sh:prefixes : ; sh:select "{text}" ] .'
+
+
+DECLARED = ": sh:declare [ sh:prefix '' ; sh:namespace 'http://example.org/'^^xsd:anyURI ] ."
+MIXED = ":x :p '1', 'x'@en, :b, 5, 5.0, 'abc'^^xsd:integer ; :q '1' ."
+COMPONENT = """:C a sh:ConstraintComponent ; sh:parameter [ sh:path :max ], [ sh:path :more ; sh:optional true ] ;
+    sh:validator [ sh:ask 'ASK { FILTER (STRLEN(STR($value)) <= $max) }' ] .
+:s sh:targetNode :x ; sh:property [ sh:path :p ; :max '2' ] ."""
+
 EXAMPLES = [
     ("incomparable", at("sh:minInclusive 'b'"), ":x :p 'c', 'c'@en ."),
+    ("incomparable", at("sh:lessThan :q"), ":x :p [] ; :q 2 ."),
+    ("incomparable", at("sh:minInclusive 2.0"), ":x :p 'NaN'^^xsd:double ."),
     ("regex", at(r"sh:pattern '^\\p{Lu}$'"), ":x :p 'A' ."),
     ("regex", at(r"sh:pattern '^\\i\\c*$'"), ":x :p 'a1' ."),
     ("regex", at("sh:pattern '^[a-z-[aeiou]]$'"), ":x :p 'b' ."),
@@ -48,6 +61,15 @@ EXAMPLES = [
     ("end-of-day", at("sh:datatype xsd:dateTime"), ":x :p '2024-01-01T24:00:00Z'^^xsd:dateTime ."),
     ("markup", at("sh:datatype rdf:HTML"), ":x :p '<b>'^^rdf:HTML ."),
     ("markup", at("sh:datatype rdf:XMLLiteral"), ":x :p '<b>'^^rdf:XMLLiteral ."),
+    ("ordered-in-a-query", select("?this :p ?value FILTER (?value > 4)"), MIXED),
+    ("ordered-in-a-query", select("?this :p ?value FILTER (!(?value <= 4))"), MIXED),
+    ("ordered-in-a-query", COMPONENT, ":x :p 'a' ."),
+    ("members-by-term", select("?this :p ?value FILTER (?value IN (5, '1'))"), MIXED),
+    ("members-by-term", select("?this :p ?value FILTER (?value NOT IN (5, '1'))"), MIXED),
+    ("negated-inverse", select("?this !(^:p|:q) ?value"), MIXED),
+    ("negated-inverse", select("?this !(^:p) ?value"), MIXED),
+    ("negated-inverse", select("?this !^:p ?value"), MIXED),
+    ("undeclared-prefix", select("?this :p ?value FILTER (datatype(?value) = xsd:integer)"), MIXED),
 ]
 
 
@@ -104,6 +126,28 @@ def test_a_known_disagreement_is_recognised_and_excuses_no_other(name: str, shap
     # whatever these engines made of the same shapes, forgetting other results there would not be excused
     more = Rules([*rules.shapes, *parsed(":t sh:targetNode :x ; sh:property [ sh:path :none ; sh:minCount 1 ] .", "t")])
     assert explain(more, graph, compiled, forgetting("MinCount")) is None
+
+
+def test_several_values_for_one_of_more_parameters_are_ill_formed() -> None:
+    rules, graph = Rules(parsed(COMPONENT.replace(":max '2'", ":max 2, 3"))), parsed(":x :p 'abc' .")
+    assert compiled(rules)(graph).kind == "ill-formed"
+    assert explain(rules, graph, compiled, reference) == "ill-formed"
+
+
+@pytest.mark.parametrize(
+    "validator", ["", "sh:propertyValidator [ sh:select 'SELECT $this { $this $PATH ?value }' ] ;"]
+)
+def test_a_component_without_a_validator_for_the_shape_is_ignored_by_both(validator: str) -> None:
+    component = f":C a sh:ConstraintComponent ; {validator} sh:parameter [ sh:path :word ] . "
+    rules = Rules(parsed(component + ":s sh:targetNode :x ; :word 'a' ; sh:class :K ."))
+    verdicts = [judge(rules)(parsed(":x :p 'b' .")) for judge in (compiled, reference)]
+    assert agree(*verdicts)
+    assert [row[2] for row in verdicts[0].rows] == [SH + "ClassConstraintComponent"]
+
+
+def test_entailment_is_refused_by_both() -> None:
+    rules = Rules(parsed(at("sh:minCount 1") + ":g sh:entailment <http://www.w3.org/ns/entailment/RDFS> ."))
+    assert [judge(rules)([]).kind for judge in (compiled, reference)] == ["unsupported", "unsupported"]
 
 
 def test_refusals_of_different_kinds_are_no_agreement() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from fairmesh.catalog import plainshapes, rdf
+from fairmesh.catalog import governance, plainshapes, rdf
 from fairmesh.catalog.errors import InputError
 from fairmesh.catalog.model import Severity
 from fairmesh.catalog.plainshapes import Checked, PlainShapes
@@ -131,6 +132,41 @@ def test_what_is_wrong_is_left_out_and_the_rest_judges() -> None:
         assert len(shapes.check(triples(DATA)).report.findings) == 2
 
 
+@pytest.mark.parametrize("engine", ["compiled", "pyshacl"])
+def test_a_query_may_ask_the_clock_and_nobody_outside(engine: str) -> None:
+    """What `check` answers is of its moment, and kept by nobody."""
+    shape = "ex:%s a sh:NodeShape ; sh:targetClass ex:Thing ; sh:sparql [ sh:select '''SELECT $this WHERE { %s }''' ] ."
+    clock = f'$this a ?kind FILTER (NOW() > "2020-01-01T00:00:00Z"^^<{rdf.PREFIXES["xsd"]}dateTime>)'
+    with made(shape % ("S", clock) + shape % ("T", "SERVICE <http://x> { $this a ?kind }"), engine=engine) as shapes:
+        told = [(each.rule, each.error, each.what.partition(" ")[0]) for each in shapes.problems]
+        assert told == [("sparql", False, "NOW()"), ("sparql", True, "SERVICE")]
+        assert [finding.rule for finding in shapes.check(triples(DATA)).report.findings] == ["S", "S"]
+
+
+@pytest.mark.parametrize(
+    ("constraint", "rule", "what"),
+    [
+        ("sh:path () ; sh:minCount 9", "ill-formed", "sh:path is an empty list"),
+        ("sh:path [ sh:inversePath () ] ; sh:minCount 9", "ill-formed", "sh:path has an empty list in it"),
+        ("sh:path [ sh:alternativePath () ] ; sh:minCount 9", "ill-formed", "fewer than two members"),
+        *((f"sh:pattern '{'(' * deep}a{')' * deep}'", "pattern", "more than 50 deep") for deep in (60, 300, 2_000)),
+    ],
+    ids=["path", "inverse", "choice", "60 groups", "300 groups", "2000 groups"],
+)
+@pytest.mark.parametrize("engine", ["compiled", "pyshacl"])
+def test_what_an_engine_would_stumble_over_is_left_out_with_its_line(
+    engine: str, constraint: str, rule: str, what: str
+) -> None:
+    sound = SOUND.replace(", ex:gone", "")
+    with made(f"{sound}\nex:E sh:targetClass ex:Thing ;\n {constraint} .", engine=engine) as it:
+        (found,) = it.problems
+        assert (found.file, found.line, found.rule) == ("0.ttl", PREFIXES.count("\n") + 3, rule)
+        assert what in found.what
+        assert len(found.what) < 400
+        assert found.remedy
+        assert len(it.check(triples(DATA)).report.findings) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
@@ -175,14 +211,14 @@ def test_a_shape_that_is_a_class_of_owl_only_is_told_to_target_nothing() -> None
 
 def test_what_the_engine_does_not_compile_runs_on_pyshacl(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = {"compiled"}
-    engine_for = plainshapes.engine_for
+    engine_for = governance.engine_for
 
-    def refusing(name: str, shapes: list[Triple], background: list[Triple]) -> Engine:
+    def refusing(name: str, *given: Any) -> Engine:
         if name in refused:
             raise Unsupported("sh:pattern", rdf.NamedNode("http://example.com/ns#S"))
-        return engine_for(name, shapes, background)
+        return engine_for(name, *given)
 
-    monkeypatch.setattr(plainshapes, "engine_for", refusing)
+    monkeypatch.setattr(governance, "engine_for", refusing)
     found = plainshapes._Made({"a.ttl": (PREFIXES + SOUND).encode()}, (), "compiled")
     assert found.engine.name == "pyshacl"
     assert found.unsupported is not None

@@ -16,13 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairmesh.catalog import rdf, rulelint
-from fairmesh.catalog.computed import Index
 from fairmesh.catalog.errors import InputError
+from fairmesh.catalog.places import StatementPlaces
 from fairmesh.catalog.rdf import PREFIXES
 from fairmesh.catalog.rulefiles import (
     SHIPPED,
     Mode,
-    Places,
     Schedule,
     read_levels,
     read_rules,
@@ -32,6 +31,7 @@ from fairmesh.catalog.rulefiles import (
 from fairmesh.catalog.rulelint import Problem, lint, lint_shapes, says_remedy, usable
 from fairmesh.catalog.shacl.compiled import Compiled
 from fairmesh.catalog.shacl.reference import Reference
+from fairmesh.catalog.triples import Index
 
 PREFIX_LINES = "".join(f"@prefix {name}: <{iri}> .\n" for name, iri in PREFIXES.items()) + (
     "@prefix core: <https://w3id.org/fairmesh/rules/core/> .\n"
@@ -82,6 +82,16 @@ BROKEN = {
         rule("sh:or ( [ fm:mode fm:warn ; sh:minLength 1 ] [ sh:minLength 2 ] )"), "mode", "on a shape inside",
     ),
     "no owner": (rule(owner=""), "owner", "no owner"),
+    "empty owner": (rule(owner='dct:creator ""'), "owner", "no owner"),
+    "blank owner": (rule(owner='dct:creator " \\t", []'), "owner", "no owner"),
+    "empty message": (rule(message='sh:message " "'), "message", "an empty sh:message"),
+    "empty message in one language": (
+        rule(message='sh:message "Add dct:title."@en , ""@de'), "message", "an empty sh:message",
+    ),
+    "empty message of a part": (
+        rule("sh:property [ sh:path dct:title ; sh:minCount 1 ; sh:message '' ]"), "message", "an empty sh:message",
+    ),
+    "mode in quotes": (rule(mode='"gate"'), "mode", 'an unknown mode: "gate"'),
     "two owners": (rule(owner='dct:creator "a", "b"'), "owner", "more than one owner"),
     "no date": (rule(since='dct:issued "soon"'), "since", "no date"),
     "no message": (rule(message=""), "message", "no sh:message"),
@@ -113,8 +123,14 @@ BROKEN = {
     ),
     # SHACL's syntax
     "no Turtle": ("core:01 a sh:NodeShape", "syntax", ""),
+    "nul": (rule().replace("Title", "Ti\0tle"), "ill-formed", "U+0000"),
+    "escaped nul": (rule().replace("Title", r"Ti\u0000tle"), "ill-formed", "U+0000"),
+    "triple term": (rule() + "# << >>\nex:a ex:b '<<', <<( ex:a ex:b ex:c )>> .", "syntax", "triple terms"),
+    "base direction": (rule() + "ex:a ex:b 'x'@en--ltr .", "syntax", "base directions"),
     "two paths": (rule("sh:property [ sh:path dct:title , dct:type ]"), "ill-formed", "more than one sh:path"),
     "literal path": (rule("sh:property [ sh:path 'x' ]"), "ill-formed", "sh:path is not a node"),
+    "empty path": (rule("sh:property [ sh:path () ]"), "ill-formed", "sh:path is an empty list"),
+    "empty step": (rule("sh:property [ sh:path [ sh:inversePath () ] ]"), "ill-formed", "sh:path has an empty list"),
     "short sequence": (rule("sh:property [ sh:path ( dct:title ) ]"), "ill-formed", "fewer than two members"),
     "path of two forms": (
         rule("sh:property [ sh:path [ sh:inversePath dct:a ; sh:zeroOrMorePath dct:b ] ]"),
@@ -209,6 +225,7 @@ BROKEN = {
     # patterns and queries
     "bad regex": (rule("sh:pattern '('"), "pattern", "not a regular expression"),
     "slow regex": (rule("sh:pattern '^(a+)+$'"), "pattern", "repeats a repetition"),
+    "deep regex": (rule(f"sh:pattern '{'(' * 300}a{')' * 300}'"), "pattern", "more than 50 deep"),
     "slow with a flag": (rule("sh:pattern '(x[A-Z]+)*' ; sh:flags 'i'"), "pattern", "repeats a repetition"),
     "service": (rule(query("SELECT $this WHERE { SERVICE <http://x> { $this ?p ?o } }")), "sparql", "SERVICE"),
     "escaped service": (
@@ -216,6 +233,14 @@ BROKEN = {
     ),
     "from": (rule(query("SELECT $this FROM <http://x> WHERE { $this ?p ?o }")), "sparql", "FROM"),
     "graph": (rule(query("SELECT $this WHERE { GRAPH ?g { $this ?p ?o } }")), "sparql", "GRAPH"),
+    "clock": (rule(query("SELECT $this WHERE { $this ?p ?o FILTER (?o > now()) }")), "sparql", "NOW()"),
+    "escaped clock": (
+        rule(query(r"SELECT $this WHERE { $this ?p ?o FILTER (?o > N\\u004FW()) }")), "sparql", "NOW()",
+    ),
+    "chance": (rule(query("SELECT $this WHERE { BIND (RAND() AS ?r) FILTER (?r < 0.5) }")), "sparql", "RAND()"),
+    "name made up": (rule(query("SELECT $this (UUID() AS ?value) WHERE { $this ?p ?o }")), "sparql", "UUID()"),
+    "text made up": (rule(query("SELECT $this (STRUUID() AS ?value) WHERE { $this ?p ?o }")), "sparql", "STRUUID()"),
+    "node made up": (rule(query("SELECT $this (BNODE() AS ?value) WHERE { $this ?p ?o }")), "sparql", "BNODE()"),
     "no query": (rule(query("SELECT $this WHERE {")), "sparql", ""),
     "component without a parameter": (
         rule() + "ex:C a sh:ConstraintComponent ; sh:validator [ sh:ask 'ASK {}' ] .", "sparql", "without a mandatory",
@@ -223,12 +248,35 @@ BROKEN = {
     "parameter without a path": (
         rule() + "ex:C a sh:ConstraintComponent ; sh:parameter [ sh:name 'x' ] .", "sparql", "",
     ),
+    "parameter with an empty path": (
+        rule() + "ex:C a sh:ConstraintComponent ; sh:parameter [ sh:path () ] .", "sparql", "no IRI as its one sh:path",
+    ),
+    "component without a validator": (
+        rule("ex:word 'x'") + "ex:C a sh:ConstraintComponent ; sh:parameter [ sh:path ex:word ] .", "idle",
+        "<http://example.org/C> has no validator: what uses it is not checked",
+    ),
+    "component without a validator for node shapes": (
+        rule("ex:word 'x'") + (COMPONENT % "").replace("sh:validator [ a sh:SPARQLAskValidator ; sh:ask 'ASK", "")
+        .replace("sh:validator", "sh:propertyValidator"), "idle", "no validator for node shapes",
+    ),
     "component in another language": (
         rule("ex:word 'x'") + "ex:C a sh:ConstraintComponent ; sh:parameter [ sh:path ex:word ] ;"
         " sh:validator [ a sh:JSValidator ; sh:jsFunctionName 'f' ] .", "unsupported", "",
     ),
     "service in a component": (
         rule("ex:word 'x'") + COMPONENT % "SERVICE <http://x> { ?s ?p ?o }", "sparql", "SERVICE",
+    ),
+    "clock in a component": (
+        rule("ex:word 'x'") + COMPONENT % "?s ?p ?o FILTER (?o > NOW())", "sparql", "NOW()",
+    ),
+    "clock in a component that no rule uses": (
+        rule() + COMPONENT % "?s ?p ?o FILTER (?o > NOW())", "sparql", "NOW()",
+    ),
+    "clock in one of two validators": (
+        rule() + (COMPONENT % "").replace("sh:validator", "sh:nodeValidator").replace(
+            "] .\n", "] ;\n sh:propertyValidator [ sh:ask 'ASK { FILTER (NOW() > $word) }' ] ."
+        ),
+        "sparql", "NOW()",
     ),
 }  # fmt: skip
 
@@ -281,6 +329,60 @@ def test_queries_and_components_are_part_of_rules() -> None:
     assert lint(files(declared + rule(constraint) + rule("ex:word 'x'", name="core:02") + COMPONENT % "")) == []
 
 
+def test_words_of_the_clock_are_no_calls_in_texts_comments_and_iris() -> None:
+    said = r"""
+        SELECT $this ?now WHERE { $this <http://x/NOW()> ?now . # RAND()
+            FILTER (?now != 'NOW()' && ?now != 'UUID() \\\\u0027 BNODE()') }"""
+    assert lint(files(rule(query(said)))) == []
+
+
+def test_answers_that_change_by_themselves_are_placed_one_by_one() -> None:
+    text = "SELECT $this WHERE {\n $this ?p ?o\n  FILTER (?o > NOW()\n || ?o < rand()) }"
+    problems = [each for each in lint(files(rule(query(text)))) if each.error]
+    assert [(each.rule, each.line, each.column, each.what.partition(" ")[0]) for each in problems] == [
+        ("sparql", FIRST + 2, 16, "NOW()"), ("sparql", FIRST + 3, 10, "RAND()"),
+    ]  # fmt: skip
+    assert "stated date" in problems[0].remedy
+
+
+@pytest.mark.parametrize(("text", "line"), [("<a> a <b> .", FIRST), ("# nothing yet", None)])
+def test_a_file_without_a_rule_is_remarked(text: str, line: int | None) -> None:
+    given = files(rule(TITLE), domains_sales_shapes=text, domains_sales_vocabulary="ex:a a ex:b .")
+    given["domains/hr/shapes.ttl"] = b""
+    found = [(each.file, each.line, each.rule, each.error) for each in lint(given)]
+    assert found == [("domains/sales/shapes.ttl", line, "unused", False)]
+
+
+def test_a_file_of_very_many_statements_is_refused_with_a_place_and_a_remedy_for_rules() -> None:
+    shape = "<s> sh:in (" + "".join(f"\n{number}" for number in range(30_000)) + "\n) ."
+    with pytest.raises(InputError) as caught:
+        shapes_graph_of("shapes.ttl", (PREFIX_LINES + shape).encode())
+    assert "more than 50,000 statements" in caught.value.message
+    assert caught.value.line is not None
+    assert FIRST + 24_990 < caught.value.line < FIRST + 25_010
+    assert "sh:class" in (caught.value.remedy or "")
+    assert "product" not in (caught.value.remedy or "")
+
+
+def test_text_about_the_character_nul_is_no_such_character() -> None:
+    assert lint(files(rule(TITLE, reason=r'rdfs:comment "Not \\u0000."'))) == []
+
+
+@pytest.mark.parametrize("pattern", [r"^\\p{Lu}+$", "^[a-z-[aeiou]]+$", r"^\\i\\c*$"])
+def test_patterns_that_xpath_has_are_kept(pattern: str) -> None:
+    text = f'ex:s sh:targetNode ex:a ; sh:property [ sh:path ex:p ; sh:pattern "{pattern}" ] .'
+    kept, problems = usable({"shapes.ttl": (PREFIX_LINES + text).encode()})
+    assert problems == []
+    assert len(kept) == 4
+
+
+def test_a_component_of_others_without_a_validator_is_remarked_and_kept() -> None:
+    text = "ex:C a sh:ConstraintComponent ; sh:parameter [ sh:path ex:word ] . ex:s sh:targetNode ex:a ; ex:word 'x' ."
+    kept, problems = usable({"shapes.ttl": (PREFIX_LINES + text).encode()})
+    assert found(problems) == [("idle", False)]
+    assert len(kept) == 5
+
+
 def test_all_findings_of_all_files_are_told() -> None:
     given = files(
         rule("sh:class rdfs:Resource", owner="") + rule("sh:node core:Nowhere", name="core:02"),
@@ -308,6 +410,8 @@ def test_all_findings_of_all_files_are_told() -> None:
         (rule("sh:property [ sh:path dct:title ; sh:minCount 1 ; sh:message 'Bad title' ]"), "says nothing to do"),
         (rule(since=""), "no date since when"),
         (rule(label=""), "no name"),
+        (rule(label='rdfs:label " "'), "no name"),
+        (rule(reason='rdfs:comment ""@en'), "no reason"),
         (rule(reason=""), "no reason"),
         (rule("sh:flags 'i'"), "does nothing"),
     ],
@@ -553,9 +657,14 @@ def test_the_places_of_files_that_ship() -> None:
         check_places(path.read_bytes(), least=1)
 
 
+def test_brackets_deeper_than_can_be_followed_are_not_placed() -> None:
+    deep = "[ :p " * 2_000 + "1 " + "] " * 2_000
+    assert StatementPlaces(f"@prefix : <http://x/> . :s :p {deep}.".encode(), ()).find(rdf.node("http://x/s")) is None
+
+
 def check_places(data: bytes, *, least: int) -> None:
     statements = shapes_graph_of("x.ttl", data)
-    places, lines = Places(data, statements), data.decode().splitlines()
+    places, lines = StatementPlaces(data, statements), data.decode().splitlines()
     assert len(statements) >= least
     for triple in statements:
         place = places.find(triple.subject, triple)

@@ -8,7 +8,9 @@ import pytest
 
 from fairmesh.catalog.errors import InputError
 from fairmesh.catalog.rdf import PREFIXES, Literal, NamedNode, Triple, parse
+from fairmesh.catalog.shacl import core, syntax
 from fairmesh.catalog.shacl.compiled import Compiled
+from fairmesh.catalog.shacl.reference import Reference
 from fairmesh.catalog.shacl.results import Failed, Outcome, Unsupported
 
 EX, SH = "http://example.org/", PREFIXES["sh"]
@@ -370,7 +372,25 @@ def test_what_is_not_implemented_is_named(shapes: str, construct: str) -> None:
     assert caught.value.construct == construct
 
 
+@pytest.mark.parametrize("engine", [Compiled, Reference])
+def test_both_engines_refuse_what_none_runs(engine: type[Compiled | Reference]) -> None:
+    for iri in syntax.REFUSED:
+        for shapes in (f"ex:S a sh:NodeShape ; <{iri}> ex:x .", f"ex:x a <{iri}> . ex:S a sh:NodeShape ."):
+            with pytest.raises(Unsupported) as caught:
+                engine(triples(shapes))
+            assert caught.value.construct == "sh:" + iri.removeprefix(SH)
+
+
+def test_every_parameter_is_compiled_or_constrains_nothing() -> None:
+    read = {"path", "property", "sparql", "severity", "deactivated", "message"}
+    compiled = read.union(core._BUILDERS, core._OPTIONAL, syntax.TARGETS)
+    assert {iri.removeprefix(SH) for iri in syntax.PARAMETERS} - compiled == {
+        "name", "description", "defaultValue", "group", "order",
+    }  # fmt: skip
+
+
 ILL_FORMED = [
+    "sh:property [ sh:path () ]",
     "a sh:PropertyShape",
     "sh:property ex:none",
     "sh:property [ sh:minCount 1 ]",
