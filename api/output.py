@@ -80,10 +80,14 @@ class Progress:
 
 
 class Waiting:
-    """While the context is open: what is waited for, and for how long, on standard error when that is a terminal."""
+    """While the context is open: what is waited for, and for how long, on standard error when that is a terminal.
 
-    def __init__(self, what: str) -> None:
+    `progress` is asked now and then how much is done, and of how much; None when that is not known.
+    """
+
+    def __init__(self, what: str, progress: Callable[[], tuple[int, int] | None] = lambda: None) -> None:
         self._what = what
+        self._progress = progress
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._turn, daemon=True)
 
@@ -99,7 +103,9 @@ class Waiting:
     def _turn(self) -> None:
         start = monotonic()
         for sign in itertools.cycle("|/-\\"):
-            sys.stderr.write(f"\r{sign} {self._what}, {monotonic() - start:.0f} s")
+            known = self._progress()
+            done = "" if known is None else f": {known[0]} of {known[1]}"
+            sys.stderr.write(f"\r{sign} {self._what}{done}, {monotonic() - start:.0f} s\x1b[K")
             sys.stderr.flush()
             if self._over.wait(0.2):
                 break

@@ -8,6 +8,8 @@ import logging
 import signal
 import socket
 import sys
+import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from types import FrameType
@@ -49,15 +51,29 @@ def serve(settings: Settings, *, demo: bool) -> None:
                 _show_demo(catalog, tokens)
             _listen(listener, settings)
             print(f"GraphQL page: {_url(listener)}/graphql", flush=True)
-            _run(listener, create_app(catalog, settings, tokens), settings)
+            _run(listener, create_app(catalog, settings, tokens), settings, catalog.rulings.end_trials)
 
 
-def _run(listener: socket.socket, app: Starlette, settings: Settings) -> None:
+class _Server(uvicorn.Server):
+    """Once told to stop, it waits for the requests under way; `stopping` makes them end that would take long."""
+
+    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        threading.Thread(target=self._stopping).start()  # whoever is interrupted here may hold a lock it needs
+        super().handle_exit(sig, frame)
+
+
+def _run(
+    listener: socket.socket, app: Starlette, settings: Settings, stopping: Callable[[], None]
+) -> None:  # fmt: skip
     config = uvicorn.Config(
         app, log_config=None, access_log=settings.log_level == "debug", timeout_graceful_shutdown=_GRACE,
         server_header=False,
     )  # fmt: skip
-    uvicorn.Server(config).run(sockets=[listener])
+    _Server(config, stopping).run(sockets=[listener])
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -202,11 +202,24 @@ class Pool:
             return result
         raise answer
 
+    def retried(self, function: Callable[P, R], *args: Any, timeout: float) -> R:
+        """As `call`, once more where the child died: it may have been ended from outside."""
+        try:
+            return self.call(function, *args, timeout=timeout)
+        except WorkerFailed as error:
+            if error.code != "worker-died":
+                raise
+        return self.call(function, *args, timeout=timeout)
+
     def start(self) -> None:
-        """Start every child now, so that the first call does not wait for one."""
+        """Start every child now and wait until they are warm, so that no call waits for one."""
         seats = [self._seats.get() for _ in range(self.size)]
         try:
-            seats = [worker or self._start() for worker in seats]
+            started = [worker or self._start() for worker in seats]
+            seats = [*started]
+            for child in started:
+                with suppress(EOFError, OSError):  # one that ended is replaced when it is called
+                    child.wait()
         finally:
             for worker in seats:
                 self._seats.put(worker)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
@@ -17,12 +18,13 @@ from hypothesis import strategies as st
 from rdflib import SH
 
 from fairmesh.catalog import governance, rdf
-from fairmesh.catalog.computed import Computed, Facts, Index, compute
+from fairmesh.catalog.computed import Computed, Facts, compute
 from fairmesh.catalog.errors import ConfigError, InputError
 from fairmesh.catalog.examples import ExampleResult, check_examples
 from fairmesh.catalog.governance import (
     ENGINES,
     RuleSet,
+    Validator,
     validate,
 )
 from fairmesh.catalog.model import FM, Report, Severity
@@ -30,7 +32,8 @@ from fairmesh.catalog.rdf import PREFIXES, Literal, NamedNode, Triple
 from fairmesh.catalog.reports import report_graph
 from fairmesh.catalog.rulefiles import Mode, Scope, read_rules
 from fairmesh.catalog.shacl.compiled import Compiled
-from fairmesh.catalog.shacl.results import Unsupported
+from fairmesh.catalog.shacl.results import Engine, Unsupported
+from fairmesh.catalog.triples import Index
 
 BASE = "http://localhost/id/"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -505,6 +508,18 @@ def test_what_is_not_compiled_runs_on_the_reference_and_says_so(monkeypatch: pyt
     assert check(ruleset, DOCUMENT) == check(known, DOCUMENT)
 
 
+def test_what_no_engine_implements_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    known = rules(TITLE)
+
+    def lacking(name: str, *given: Any) -> Engine:
+        raise Unsupported("sh:new", NamedNode(known.rules[0].iri))
+
+    monkeypatch.setattr(governance, "engine_for", lacking)
+    with pytest.raises(InputError, match=r"sh:new in .*core/03> is not implemented") as refused:
+        RuleSet(known.files, engine)
+    assert (refused.value.code, refused.value.line) == ("rule-set", known.rules[0].line)
+
+
 STATEMENTS = [
     'a dprod:DataProduct', 'a dcat:Dataset', 'a fm:Stream', "dct:title 'Orders'", 
     "dct:title 'Orders'@en", "dct:title 'O'@en",
@@ -753,7 +768,8 @@ EXAMPLES = {
 
 
 def tried(folder: Path) -> list[ExampleResult]:
-    return check_examples(RuleSet.load(folder, ENGINE[0]), read_rules(folder).examples, read, iri_base=BASE, now=NOW)
+    with closing(Validator(RuleSet.load(folder, ENGINE[0]), 1)) as validator:
+        return list(check_examples(validator, read_rules(folder).examples, read, iri_base=BASE, now=NOW))
 
 
 def test_good_examples_have_no_problem(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -15,12 +16,13 @@ from pathlib import Path
 import pytest
 
 from fairmesh.catalog import document, governance, rdf
-from fairmesh.catalog.computed import PREDICATES, Index
+from fairmesh.catalog.computed import PREDICATES
 from fairmesh.catalog.examples import ExampleResult, check_examples
-from fairmesh.catalog.governance import RuleSet
+from fairmesh.catalog.governance import RuleSet, Validator
 from fairmesh.catalog.model import CLASSIFICATION, CLASSIFICATIONS, FM, STATUS, STATUSES, Report, Severity
 from fairmesh.catalog.rdf import PREFIXES, Literal, NamedNode
 from fairmesh.catalog.rulefiles import SHIPPED, Mode, Rule, read_rules
+from fairmesh.catalog.triples import Index
 
 FOLDER = SHIPPED
 RULES = "https://w3id.org/fairmesh/rules/"
@@ -91,7 +93,8 @@ def example(name: str) -> str:
 @cache
 def results() -> dict[str, ExampleResult]:
     examples = read_rules(FOLDER).examples
-    return {r.file: r for r in check_examples(rules(), examples, read, iri_base=BASE, now=NOW)}
+    with closing(Validator(rules(), 1)) as validator:
+        return {r.file: r for r in check_examples(validator, examples, read, iri_base=BASE, now=NOW)}
 
 
 def example_files() -> list[str]:

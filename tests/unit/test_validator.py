@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from fairmesh.catalog import governance, rdf
 from fairmesh.catalog.errors import WorkerFailed
-from fairmesh.catalog.governance import ENGINES, Case, RuleSet, Validator, validate
+from fairmesh.catalog.governance import ENGINES, Case, RuleSet, Stops, Validator, validate
 from fairmesh.catalog.model import Report
 from fairmesh.catalog.rdf import PREFIXES
 
@@ -57,8 +58,9 @@ def judged(rules: RuleSet, given: Case) -> Report:
     )  # fmt: skip
 
 
-def judge(validator: Validator, *cases: Case, timeout: float = 20.0) -> list[Report]:
-    return validator.validate_many(cases, iri_base=BASE, now=NOW, timeout=timeout)
+def judge(validator: Validator, *cases: Case, timeout: float = 20.0, stops: Stops | None = None) -> list[Report]:
+    judged = validator.judge_many(cases, iri_base=BASE, now=NOW, timeout=timeout, stops=stops)
+    return [found.report for found in judged]
 
 
 # -- what ends --------------------------------------------------------------------------------------------------------
@@ -149,10 +151,48 @@ def test_nobody_waits_long_for_a_rule_that_was_stopped_often(
     limits.clear()
     assert judge(impatient, case(1))[0].failed == STOPPED
     assert limits == [governance._FIRST, SHORT], "the others at once, and the slow one alone"
-    reports = judge(impatient, *(case(extent) for extent in (1, 1, 2)), timeout=SHORT)
-    assert reports[0].failed == STOPPED
-    assert "used up its time on other products" in reports[-1].failed[0][1]
-    assert all(report.failed[1:] == ENDED and len(report.findings) == 1 for report in reports)
+
+
+def test_a_rule_that_was_stopped_on_three_products_of_a_pass_is_not_run_on_those_that_are_left(
+    impatient: Validator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone: list[int] = []
+    call = impatient.processes.call
+
+    def noting(function: Any, cases: Any, terms: Any, *, timeout: float) -> Any:
+        if terms.only == "core/01":
+            alone.append(len(cases))
+        return call(function, cases, terms, timeout=timeout)
+
+    monkeypatch.setattr(impatient.processes, "call", noting)
+    stops = Stops()
+    first = judge(impatient, *(case(extent) for extent in (1, 2, 1)), timeout=1.0, stops=stops)
+    assert [report.failed for report in first] == [STOPPED, ENDED, STOPPED]
+    second = judge(impatient, *(case(extent) for extent in (1, 2)), timeout=1.0, stops=stops)
+    left = (("core/01", "it was not run: it was stopped on 3 other products"), *ENDED)
+    assert [report.failed for report in second] == [STOPPED, left]
+    alone.clear()
+    (third,) = judge(impatient, case(2), stops=stops)
+    assert (third.failed, [f.rule for f in third.findings], alone) == (left, ["core/03"], [])
+    assert judge(impatient, case(2))[0].failed == ENDED, "another pass"
+
+
+def test_no_rule_is_run_alone_when_the_time_of_a_pass_is_over(impatient: Validator) -> None:
+    assert judge(impatient, case(1), timeout=1.0, stops=Stops(60))[0].failed == STOPPED
+    (report,) = judge(impatient, case(1), stops=Stops(-1))
+    assert report.failed == (("core/01", "it was not run: the time for all products was used up"), *ENDED)
+
+
+def test_a_rule_that_was_stopped_is_no_matter_of_other_domains() -> None:
+    files = {"core/shapes.ttl": TITLE, "domains/ops/shapes.ttl": ENDLESS.replace("core/01", "domains/ops/01")}
+    ruleset = RuleSet({path: (PREFIX_LINES + text).encode() for path, text in files.items()})
+    stops = Stops()
+    for _ in range(3):
+        stops.add("domains/ops/01")
+    with closing(Validator(ruleset, 1)) as validator:
+        validator._stopped.add("domains/ops/01")
+        reports = judge(validator, case(2), replace(case(2), domain="ops"), stops=stops)
+    assert [[rule for rule, _ in report.failed] for report in reports] == [[], ["domains/ops/01"]]
 
 
 def test_once_the_rule_is_known_the_rest_of_a_chunk_is_judged_together(
@@ -169,9 +209,10 @@ def test_once_the_rule_is_known_the_rest_of_a_chunk_is_judged_together(
     monkeypatch.setattr(governance, "_PATIENCE", 1)
     reports = judge(impatient, *(case(extent) for extent in (1, 2, 3, 4)), timeout=1.0)
     assert [report.failed for report in reports] == [STOPPED, ENDED, ENDED, ENDED]
-    assert sizes == [4, 1, 1, 1, 1, 3, 3], (
-        "all; the first: all rules, the safe ones, each of risk; the rest: others, it"
-    )
+    assert sizes == [4, 4, 4, 1, 1, 1, 1, 4], "all rules; the safe ones; the one of risk, and by product; the other"
+    sizes.clear()
+    assert [report.failed for report in judge(impatient, *(case(extent) for extent in (2, 3)))] == [ENDED, ENDED]
+    assert sizes == [2, 2], "the others; it"
 
 
 def test_lateness_that_no_rule_is_to_blame_for_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
