@@ -5,7 +5,8 @@ Each indicator rests on one basis:
 - `PRODUCT` (16): computed on the product's visible statements.
 - `PLATFORM` (10): met by fairmesh for every product, and tested on fairmesh itself.
 - `DECLARED` (15): about the data, and never assessed, so `passed` is None. Twelve of these a product can declare, but
-  nobody here can verify; three need the data itself or the network.
+  nobody here can verify. Three no product can declare, for they need the data itself or the network: the published
+  model has no basis of its own for them; their evidence begins with `NEVER` and they have no `fix`.
 
 The score counts `PRODUCT` indicators alone. It is their weighted share that passed, with the weights of `WEIGHTS` by
 priority: 3 essential, 2 important, 1 useful. F, A, I and R are the same share among their own indicators. A score is
@@ -25,7 +26,7 @@ from fairmesh.catalog.rdf import Triple
 
 __all__ = [
     "BANDS", "CRITERIA", "PRODUCT_WEIGHT", "WEIGHTS", "Assessment", "Basis", "Criterion", "Indicator", "Register",
-    "Scores", "Vocabulary", "assess", "fair_band", "score",
+    "Scores", "Vocabulary", "assess", "fair_band", "score", "unassessed",
 ]  # fmt: skip
 
 
@@ -92,9 +93,10 @@ def assess(
 ) -> Assessment:
     """Assess the document that `statements` are: those of the product `product` that the reader may see.
 
-    A pure function: no other product, no network, no order and no name of a blank node plays a part.
+    A pure function: no other product, no network, no order and no name of a blank node plays a part. Dates are judged
+    as of `at`, with a day to spare.
     """
-    facts = Facts(statements, product, iri_base, register)
+    facts = Facts(statements, product, iri_base, register, at)
     indicators = tuple(_indicator(criterion, facts) for criterion in CRITERIA)
     scores = _scores({it.code for it in indicators if it.passed and it.basis is Basis.PRODUCT})
     return Assessment(
@@ -102,9 +104,17 @@ def assess(
     )
 
 
-def score(statements: Iterable[Triple], *, product: str, iri_base: str, register: Register) -> Scores:
+def unassessed(why: str, *, at: datetime) -> Assessment:
+    """All indicators with `passed` None and `why` as evidence: its scores of 0 say nothing."""
+    indicators = tuple(
+        Indicator(it.code, it.title, it.priority, None, it.basis, f"not assessed: {why}", None) for it in CRITERIA
+    )
+    return Assessment(0.0, 0.0, 0.0, 0.0, 0.0, at, indicators)
+
+
+def score(statements: Iterable[Triple], *, product: str, iri_base: str, register: Register, at: datetime) -> Scores:
     """The scores that `assess` gives, without telling why: for many products at once."""
-    facts = Facts(statements, product, iri_base, register)
+    facts = Facts(statements, product, iri_base, register, at, explained=False)
     return _scores({code for code, check in _CHECKS if not check(facts).lacks})
 
 
@@ -146,6 +156,10 @@ class Criterion:
 
 
 _SHOWN, _LONGEST = 8, 200
+
+
+NEVER = "never assessed, and nothing a product can declare: "
+"""How the evidence begins of an indicator that needs the data itself or the network."""
 
 
 def _list(names: Iterable[str]) -> str:
@@ -192,7 +206,7 @@ def _declared(
 
 def _never(code: str, priority: str, title: str, why: str) -> Criterion:
     def look(_: Facts) -> tuple[None, str, None]:
-        return None, f"not assessed: {why}", None
+        return None, NEVER + why, None
 
     return Criterion(code, title, priority, Basis.DECLARED, why, "", look)
 
@@ -238,7 +252,7 @@ CRITERIA: tuple[Criterion, ...] = (
     ),
     _on_product(
         "RDA-F3-01M", _E, "The metadata names the identifier of the data", fairchecks.identifier,
-        "dprod:outputDataset, each an IRI and no blank node",
+        "dprod:outputDataset, each an IRI that refers to something, and no blank node",
         "Link each dataset on offer by its IRI with dprod:outputDataset",
     ),
     _on_platform(
@@ -247,9 +261,10 @@ CRITERIA: tuple[Criterion, ...] = (
     ),
     _on_product(
         "RDA-A1-01M", _I, "The metadata says how to get access to the data", fairchecks.access,
-        "for each output dataset an address: dcat:accessURL or dcat:downloadURL of a distribution, dcat:endpointURL of"
-        " the service behind it or of a port that serves it (dcat:servesDataset; a port that names none serves all);"
-        " else access rights (dct:accessRights, dct:rights, odrl:hasPolicy) and dcat:contactPoint",
+        "for each output dataset an address with a scheme that rule 17 knows, and a host: dcat:accessURL or"
+        " dcat:downloadURL of a distribution, dcat:endpointURL of the service behind it or of a port that serves it"
+        " (dcat:servesDataset; a port that names none serves all); else access rights (dct:accessRights, dct:rights,"
+        " odrl:hasPolicy) and dcat:contactPoint",
         "Give each output dataset a distribution with dcat:accessURL or dcat:accessService, or say dct:accessRights and"
         " dcat:contactPoint",
     ),
@@ -319,8 +334,8 @@ CRITERIA: tuple[Criterion, ...] = (
         "RDA-I2-01M", _I, "The metadata uses FAIR vocabularies", fairchecks.vocabularies,
         "predicates, types and values of code lists: their namespaces are in the register, resolve to RDF and have a"
         " licence",
-        "Use terms of registered vocabularies, or have the governance team register theirs: a voaf:Vocabulary with"
-        " void:dataDump and cc:license in a vocabulary.ttl",
+        "Use terms of registered vocabularies (codes for dcat:theme, dct:format and the like too), or have the"
+        " governance team register theirs: a voaf:Vocabulary with void:dataDump and cc:license in a vocabulary.ttl",
     ),
     _declared(
         "RDA-I2-01D", _U, "The data uses FAIR vocabularies", fairchecks.declared_terms,
@@ -329,8 +344,8 @@ CRITERIA: tuple[Criterion, ...] = (
     _on_product(
         "RDA-I3-01M", _I, "The metadata refers to other metadata",
         fairchecks.metadata_links,
-        "links other than domain and owner: dct:subject, dcat:theme, dct:conformsTo, dcat:landingPage, rdfs:seeAlso"
-        " and the like",
+        "links other than domain and owner, to IRIs that refer to something: dct:subject, dcat:theme, dct:conformsTo,"
+        " dcat:landingPage, rdfs:seeAlso and the like",
         "Link glossary terms with dct:subject, or categories with dcat:theme",
     ),
     _never(
@@ -339,7 +354,8 @@ CRITERIA: tuple[Criterion, ...] = (
     _on_product(
         "RDA-I3-02M", _U, "The metadata refers to other data",
         fairchecks.data_links,
-        "prov:wasDerivedFrom, dprod:inputDataset, dct:source, or any link to a dataset",
+        "prov:wasDerivedFrom, dprod:inputDataset, dct:source, or any link to a dataset, to IRIs that refer to"
+        " something",
         "Name what the data is derived from: prov:wasDerivedFrom or dprod:inputDataset",
     ),
     _never(
@@ -359,47 +375,50 @@ CRITERIA: tuple[Criterion, ...] = (
     ),
     _on_product(
         "RDA-R1-01M", _E, "Many accurate and relevant attributes allow reuse", fairchecks.attributes,
-        "purpose, version, status, contact; update frequency, coverage or quality; for each output dataset description,"
-        " classification, and columns or format",
+        "purpose, one semantic version, status, contact; update frequency, coverage or quality; for each output dataset"
+        " a description of 20 characters, classification, and columns or, for each distribution, the IRI of a format",
         "State what is lacking: dprod:purpose, dcat:version, dprod:lifecycleStatus, dcat:contactPoint,"
         " dct:accrualPeriodicity; on each output dataset dct:description,"
-        " dprod:informationSensitivityClassification, dct:conformsTo with columns",
+        " dprod:informationSensitivityClassification, dct:conformsTo with columns (or dcat:mediaType on distributions)",
     ),
     _on_product(
         "RDA-R1.1-01M", _E, "The metadata says under which licence the data may be reused",
         fairchecks.licence,
-        "dct:license, odrl:hasPolicy or dct:rights on the product, or on each output dataset or its distributions",
-        "Add dct:license with the IRI of a licence",
+        "dct:license, odrl:hasPolicy or dct:rights on the product, or on each output dataset or its distributions; an"
+        " address at spdx.org only with an id of the SPDX list",
+        "Add dct:license with the IRI of a licence; if it is one at spdx.org, with an id of the SPDX list",
     ),
     _on_product(
         "RDA-R1.1-02M", _I, "The licence is a standard one", fairchecks.standard_licence,
-        "a licence that is known everywhere, by an address that rule 15 knows, or terms of use (odrl:Policy) that a"
-        " vocabulary of the mesh describes",
-        "Use a standard licence, such as <https://creativecommons.org/licenses/by/4.0/>, or have the terms described"
-        " as an odrl:Policy in a vocabulary.ttl",
+        "a licence that is known everywhere, by an address that rule 15 knows (at spdx.org and opensource.org with"
+        " an id of the SPDX list), or terms of use (odrl:Policy) that a vocabulary of the mesh describes",
+        "Name a standard licence with dct:license, such as <https://creativecommons.org/licenses/by/4.0/>, or have the"
+        " terms described as an odrl:Policy in a vocabulary.ttl",
     ),
     _on_product(
         "RDA-R1.1-03M", _I, "Machines understand the licence", fairchecks.machine_licence,
         "a licence that is published as RDF too, or terms of use with odrl:permission, odrl:prohibition or"
         " odrl:obligation",
-        "Use a licence that is published as RDF, such as Creative Commons, or say the terms with odrl:permission",
+        "Name with dct:license one that is published as RDF, such as Creative Commons, or say the terms with"
+        " odrl:permission",
     ),
     _on_product(
         "RDA-R1.2-01M", _I, "The provenance is told the way the community tells it", fairchecks.provenance,
-        "who (owner, publisher or creator), when (dct:issued, dct:modified or prov:generatedAtTime), and from what"
-        " (dprod:inputDataset, dprod:inputPort, dct:source, dct:provenance; of PROV-O prov:wasDerivedFrom,"
-        " prov:wasGeneratedBy and the like)",
-        "State what is lacking: dprod:dataProductOwner, dct:issued, and dprod:inputDataset or dct:provenance",
+        "who (owner, publisher or creator), when (dct:issued, dct:modified or prov:generatedAtTime, all of them"
+        " dates that rule 26 lets pass), and from what (dprod:inputDataset, dprod:inputPort, dct:source,"
+        " dct:provenance; of PROV-O prov:wasDerivedFrom, prov:wasGeneratedBy and the like)",
+        "State what is lacking: dprod:dataProductOwner, dct:issued as an xsd:date, and dprod:inputDataset"
+        " or dct:provenance",
     ),
     _on_product(
         "RDA-R1.2-02M", _U, "The provenance is told in a language across communities", fairchecks.cross_provenance,
-        "any statement with a predicate of PROV-O", "Name sources with prov:wasDerivedFrom, or the job with"
-        " prov:wasGeneratedBy",
+        "any statement with a predicate of PROV-O and a value that says something", "Name sources with"
+        " prov:wasDerivedFrom, or the job with prov:wasGeneratedBy",
     ),
     _on_product(
         "RDA-R1.3-01M", _E, "The metadata follows a standard of the community", fairchecks.structure,
         "the structure of DPROD and DCAT: product, output datasets, distributions and ports have their types",
-        "Type the parts: dprod:DataProduct, dcat:Dataset, dcat:Distribution, dcat:DataService",
+        "State rdf:type of the parts: dprod:DataProduct, dcat:Dataset, dcat:Distribution, dcat:DataService",
     ),
     _declared(
         "RDA-R1.3-01D", _E, "The data follows a standard of the community", fairchecks.declared_standards,

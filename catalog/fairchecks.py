@@ -6,13 +6,16 @@ answers what a document declares about its data. Both are pure functions of the 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from datetime import datetime, timedelta
+from functools import cached_property, lru_cache
 from ipaddress import ip_address
+from itertools import chain
 from urllib.parse import urlsplit
 
+from fairmesh.catalog import licences, semver
+from fairmesh.catalog.computed import date_span
 from fairmesh.catalog.document import (
     CSVW,
     DATA_PRODUCT,
@@ -29,7 +32,9 @@ from fairmesh.catalog.document import (
     TYPE,
 )
 from fairmesh.catalog.model import FM
-from fairmesh.catalog.rdf import GENID, PREFIXES, Literal, Triple, compact
+from fairmesh.catalog.rdf import GENID, PREFIXES, Literal, NamedNode, Term, Triple, compact
+from fairmesh.catalog.said import address, nothing, reaches, reference
+from fairmesh.catalog.triples import Index, Values
 
 
 class Text(str):
@@ -38,8 +43,8 @@ class Text(str):
     __slots__ = ()
 
 
-Said = dict[str, dict[str, list[str]]]
-"""Values by subject and predicate."""
+Said = Mapping[str, Values]
+"""What is said about one node: values by predicate."""
 
 
 # -- the register -----------------------------------------------------------------------------------------------------
@@ -85,11 +90,10 @@ class Register:
         Terms of use are an `odrl:Policy`, `odrl:Set`, `odrl:Offer` or `odrl:Agreement`; `odrl:permission`,
         `odrl:prohibition` or `odrl:obligation` make them readable for machines.
         """
-        said = _by_subject(vocabulary)
         found: dict[str, Vocabulary] = {}
         standards, policies = set(), {}
-        for subject, facts in said.items():
-            types = set(facts.get(TYPE, ()))
+        for node, facts in Index(vocabulary).subjects.items():
+            subject, types = node.value, {kind.value for kind in facts.get(TYPE, ())}
             source = _least(facts, _VOID + "dataDump", _VOID + "sparqlEndpoint")
             if VOCABULARY in types:
                 label = _least(facts, RDFS + "label") or subject
@@ -110,42 +114,36 @@ class Register:
         return self.vocabularies[max(namespaces, key=len)] if namespaces else None
 
 
-def _least(facts: Mapping[str, Sequence[str]], *predicates: str) -> str | None:
-    return min((value for predicate in predicates for value in facts.get(predicate, ())), default=None)
+def _least(facts: Said, *predicates: str) -> str | None:
+    return min((_plain(value) for predicate in predicates for value in facts.get(predicate, ())), default=None)
 
 
-def _by_subject(statements: Iterable[Triple]) -> Said:
-    said: Said = {}
-    for statement in statements:  # taken apart by name: unpacking takes twice as long
-        subject, value = statement.subject, statement.object
-        if isinstance(value, Triple) or isinstance(subject, Triple):
-            continue  # RDF 1.2 triple terms: no parser of ours lets one through
-        text = Text(value.value.strip()) if isinstance(value, Literal) else value.value
-        said.setdefault(subject.value, {}).setdefault(statement.predicate.value, []).append(text)
-    return said
+def _plain(value: Term) -> str:
+    return Text(value.value.strip()) if isinstance(value, Literal) else value.value
 
 
 # -- what a document says ---------------------------------------------------------------------------------------------
 
 _ABOUT, _COLUMN, _ENDPOINT = FOAF + "primaryTopic", CSVW + "column", DCAT + "endpointURL"
+_RECORD, _ROLE = DCAT + "CatalogRecord", DCAT + "hadRole"
 _OWNERS = (DPROD + "dataProductOwner", DCT + "publisher", DCT + "creator")
 _TOPICS = (DCAT + "keyword", DCAT + "theme", DCT + "subject")
 _RIGHTS = (DCT + "accessRights", DCT + "rights", _ODRL + "hasPolicy")
 _LICENCES = (DCT + "license", _ODRL + "hasPolicy")
 _ADDRESSES, _SERVES = (DCAT + "downloadURL", DCAT + "accessURL"), DCAT + "servesDataset"
-_ADDRESS = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*:\S+$|https?://[^\s/?#]\S*$", re.IGNORECASE)
-"""An address, whether IRI or text: a scheme and what follows it, which for the web begins with a host."""
 _FORMATS = (DCAT + "mediaType", DCT + "format")
 _DATES = (DCT + "issued", DCT + "modified", PROV + "generatedAtTime")
+_SKEW = timedelta(days=1)
+"""How far ahead of now a date may lie, as for rule 26 of ontologies/core."""
 _COVERAGE = (DCT + "accrualPeriodicity", DCT + "temporal", DCT + "spatial", PREFIXES["dqv"] + "hasQualityMeasurement")
-_ORIGINS = (
+_ORIGINS = frozenset((
     DPROD + "inputDataset", DPROD + "inputPort", DCT + "source", DCT + "provenance",
     *(PROV + name for name in (
         "wasDerivedFrom", "hadPrimarySource", "wasRevisionOf", "wasQuotedFrom", "wasGeneratedBy", "wasInfluencedBy",
         "qualifiedDerivation", "qualifiedPrimarySource", "qualifiedRevision", "qualifiedQuotation",
         "qualifiedGeneration", "qualifiedInfluence",
     )),
-)  # fmt: skip
+))  # fmt: skip
 """What data comes from. The rest of PROV-O says when, by whom, or more about one of these."""
 _CODED = frozenset((
     DCAT + "theme", DCT + "format", DCT + "accrualPeriodicity", DCT + "language", DCT + "spatial", DPROD_STATUS,
@@ -169,6 +167,8 @@ _TO_DATA = frozenset((DPROD + "inputDataset", DCT + "source")) | {
 }
 _DATA_TYPES = frozenset((DATASET, EXTERNAL_DATASET, DCAT + "DatasetSeries"))
 _MIN_DESCRIPTION = 20
+_LONGEST = 200
+"""How much of a value evidence shows."""
 
 
 @dataclass(slots=True)
@@ -182,12 +182,22 @@ class References:
 
 
 class Facts:
-    """One document, indexed; parts are nodes by their names, whether IRIs or of blank nodes."""
+    """One document; parts are nodes by their names, whether IRIs or of blank nodes."""
 
-    def __init__(self, statements: Iterable[Triple], product: str, iri_base: str, register: Register) -> None:
-        self.said = _by_subject(statements)
-        self.predicates: set[str] = set().union(*self.said.values())
-        self.product, self.iri_base, self.register = product, iri_base, register
+    def __init__(
+        self,
+        statements: Iterable[Triple],
+        product: str,
+        iri_base: str,
+        register: Register,
+        at: datetime,
+        explained: bool = True,
+    ) -> None:
+        """Dates are judged as of `at`. `explained`: evidence tells what is stated and does not count."""
+        self.index = Index.of(statements)
+        self._said: Mapping[str, Said] = {node.value: facts for node, facts in self.index.subjects.items()}
+        self.product, self.iri_base, self.register, self.at = product, iri_base, register, at
+        self.explained = explained
         self._standards = register.standards  # what metadata follows is asked for by an indicator of its own
         self._below: tuple[str, ...] = (product + "/", product + "#")
         if not product.startswith(iri_base) and iri_base.startswith(self._below):
@@ -196,30 +206,74 @@ class Facts:
         self.distributions = {dataset: self.nodes(dataset, DCAT + "distribution") for dataset in self.outputs}
         self.ports = self.nodes(product, DPROD + "outputPort")
 
-    def objects(self, subject: str, *predicates: str) -> list[str]:
-        said = self.said.get(subject)
+    def terms(self, subject: str, *predicates: str) -> list[Term]:
+        said = self._said.get(subject)
         return [value for p in predicates if p in said for value in said[p]] if said else []
 
+    def objects(self, subject: str, *predicates: str) -> list[str]:
+        return [_plain(value) for value in self.terms(subject, *predicates)]
+
     def nodes(self, subject: str, *predicates: str) -> list[str]:
-        found = self.objects(subject, *predicates)
-        return sorted({value for value in found if not isinstance(value, Text)}) if found else found
+        found = self.terms(subject, *predicates)
+        return sorted({value.value for value in found if not isinstance(value, Literal)}) if found else []
+
+    def refers(self, node: str) -> bool:
+        """Whether a node's name refers to something: a name in the mesh is judged by what follows the base."""
+        if node.startswith(self.iri_base):
+            return GENID not in node and not nothing(node[len(self.iri_base) :])
+        return reference(node)
+
+    def tells(self, node: str) -> bool:
+        """Whether naming the node says something: by its name or, without one, by what is said of it."""
+        return self.refers(node) if _is_name(node) else node in self._described
+
+    def _means(self, value: Term) -> bool:
+        return not nothing(value.value) if isinstance(value, Literal) else self.tells(value.value)
+
+    @cached_property
+    def _described(self) -> frozenset[str]:
+        """Nodes without a name of which something is said beside a type, if through others without a name."""
+        found, within = set[str](), dict[str, list[str]]()
+        ready: list[str] = []
+        for node, said in self._said.items():
+            if not _is_name(node):
+                for value in chain.from_iterable(values for predicate, values in said.items() if predicate != TYPE):
+                    if not isinstance(value, Literal) and not _is_name(value.value):
+                        within.setdefault(value.value, []).append(node)
+                    elif self._means(value):
+                        ready.append(node)
+        while ready:
+            node = ready.pop()
+            if node not in found:
+                found.add(node)
+                ready += within.get(node, ())
+        return frozenset(found)
 
     def texts(self, subject: str, *predicates: str) -> list[str]:
-        """Texts that are not blank."""
-        return [value for value in self.objects(subject, *predicates) if value and isinstance(value, Text)]
+        """Texts that say something."""
+        return [value for value in self.objects(subject, *predicates) if isinstance(value, Text) and not nothing(value)]
 
     def values(self, subjects: Iterable[str], *predicates: str) -> list[str]:
-        """IRIs and texts, sorted; nodes without a name and empty texts are left out."""
-        found = (value for subject in subjects for value in self.objects(subject, *predicates))
-        return sorted({value for value in found if (value if isinstance(value, Text) else _is_name(value))})
+        """IRIs and texts that say something, sorted; nodes without a name are left out."""
+        found = {value for subject in subjects for value in self.objects(subject, *predicates)}
+        return sorted(v for v in found if (not nothing(v) if isinstance(v, Text) else self.refers(v)))
 
     def says(self, subject: str, *predicates: str) -> bool:
-        said = self.said.get(subject)
-        return said is not None and any(p in said and any(said[p]) for p in predicates)
+        """Whether one of the predicates has a value that says something."""
+        said = self._said.get(subject, {})
+        for predicate in predicates:  # asked for far more often than anything else
+            for value in said.get(predicate, ()):
+                if self._means(value):
+                    return True
+        return False
+
+    def shown(self, nodes: Iterable[str], *predicates: str) -> str | None:
+        """One of the values, for evidence of what does not count."""
+        found = {value for node in nodes for value in self.objects(node, *predicates)}
+        return min((f'"{v}"' if isinstance(v, Text) else f"<{self.name(v)}>" for v in found), default=None)
 
     def typed(self, subject: str, *kinds: str) -> bool:
-        said = self.said.get(subject)
-        return said is not None and TYPE in said and any(kind in kinds for kind in said[TYPE])
+        return any(kind.value in kinds for kind in self.terms(subject, TYPE))
 
     def name(self, subject: str) -> str:
         """What to call a node in evidence: relative to the base, and the same however a blank node is named."""
@@ -246,7 +300,7 @@ class Facts:
 
     def addressed(self, subject: str, *predicates: str) -> bool:
         """Whether one of these predicates gives an address: "n/a" and a node without a name are none."""
-        return any(_ADDRESS.match(value) and GENID not in value for value in self.objects(subject, *predicates))
+        return any(address(value) and GENID not in value for value in self.objects(subject, *predicates))
 
     @cached_property
     def _reachable(self) -> frozenset[str]:
@@ -273,7 +327,7 @@ class Facts:
     @cached_property
     def records(self) -> list[str]:
         """Catalog records about the product."""
-        return sorted(s for s, facts in self.said.items() if self.product in facts.get(_ABOUT, ()))
+        return sorted(record.value for record, topic in self.index.pairs[_ABOUT] if topic.value == self.product)
 
     @cached_property
     def own(self) -> frozenset[str]:
@@ -281,25 +335,20 @@ class Facts:
         internal = self.nodes(self.product, DCT + "hasPart")
         return frozenset((self.product, *self.outputs, *internal, *self.forms, *self.services, *self.schemas, *columns))
 
-    def outside(self, value: str) -> bool:
-        """Whether a value names something that is no part of the product."""
-        name = not isinstance(value, Text) and _is_name(value)
-        return name and not value.startswith(self._below) and value not in self.own and value not in self._standards
+    def outside(self, node: str) -> bool:
+        """Whether a node has a name and is no part of the product."""
+        known = node.startswith(self._below) or node in self.own or node in self._standards
+        return not known and self.refers(node)
 
     @cached_property
     def references(self) -> References:
         found = References(set(), set(), set(), set())
-        for subject, facts in self.said.items():
-            if _LINKS.isdisjoint(facts):
-                continue
-            record = self.typed(subject, DCAT + "CatalogRecord")
-            role = DCAT + "hadRole" in facts
-            for predicate in facts.keys() & _LINKS:
-                qualified = predicate not in _GENERIC or role
-                for value in facts[predicate]:
-                    if self.outside(value):
-                        to_data = not record and self._is_data(predicate, value)
-                        self._note(found, value, to_data=to_data, qualified=qualified)
+        for predicate in self.index.heads.keys() & _LINKS:
+            for subject, value in self.index.pairs[predicate]:
+                if not isinstance(value, Literal) and self.outside(value.value):
+                    to_data = not self.typed(subject.value, _RECORD) and self._is_data(predicate, value.value)
+                    qualified = predicate not in _GENERIC or self.says(subject.value, _ROLE)
+                    self._note(found, value.value, to_data=to_data, qualified=qualified)
         return found
 
     def _is_data(self, predicate: str, target: str) -> bool:
@@ -323,7 +372,7 @@ def _is_name(iri: str) -> bool:
 
 @dataclass(slots=True)
 class Found:
-    """What of that which was looked for is there, and what is not."""
+    """What of that which was looked for is there, and what is lacking, with what is stated and does not count."""
 
     has: list[str]
     lacks: list[str]
@@ -336,45 +385,75 @@ def _look(wanted: Iterable[tuple[str, bool]]) -> Found:
     return found
 
 
-def _each(facts: Facts, what: str, holds: Callable[[str], bool]) -> Found:
-    """Something that each output dataset needs, of which there must be one."""
+_Asked = tuple[str, bool]
+"""What was looked for, and whether it is there; if not, the name goes on with what is stated and does not count."""
+
+
+def _but(facts: Facts, what: str, why: str, nodes: Iterable[str], *predicates: str) -> _Asked:
+    """What is lacking, and why that which is stated does not count."""
+    value = facts.shown(nodes, *predicates) if facts.explained else None
+    return (what if value is None else f"{what}: {value[:_LONGEST]} {why}"), False
+
+
+def _stated(facts: Facts, what: str, nodes: Collection[str], *predicates: str) -> _Asked:
+    if any(facts.says(node, *predicates) for node in nodes):
+        return what, True
+    return _but(facts, what, "says nothing", nodes, *predicates)
+
+
+def _sentence(facts: Facts, what: str, node: str) -> _Asked:
+    """A description as rules 4 and 19 of ontologies/core want it."""
+    if any(reaches(text, _MIN_DESCRIPTION) for text in facts.texts(node, DCT + "description")):
+        return what, True
+    return _but(facts, what, f"is no text of {_MIN_DESCRIPTION} characters", [node], DCT + "description")
+
+
+def _each(facts: Facts, what: str, ask: Callable[[str, str], _Asked]) -> Found:
+    """Something that each output dataset needs, of which there must be one; `ask` gets its name and the dataset."""
     if not facts.outputs:
         return Found([], [f"{what}: there is no output dataset"])
-    return _look((f"{what} ({facts.name(dataset)})", holds(dataset)) for dataset in facts.outputs)
+    return _look(ask(f"{what} ({facts.name(dataset)})", dataset) for dataset in facts.outputs)
 
 
 def rich(facts: Facts) -> Found:
-    product = facts.product
-    long_enough = any(len(" ".join(t.split())) >= _MIN_DESCRIPTION for t in facts.texts(product, DCT + "description"))
+    product = [facts.product]
     return _look((
-        ("title", bool(facts.texts(product, DCT + "title"))),
-        (f"description of {_MIN_DESCRIPTION} characters", long_enough),
-        ("keyword, category or term", any(facts.says(node, *_TOPICS) for node in (product, *facts.outputs))),
-        ("domain", facts.says(product, DPROD + "domain")),
-        ("owner", facts.says(product, *_OWNERS)),
+        _stated(facts, "title", product, DCT + "title"),
+        _sentence(facts, f"description of {_MIN_DESCRIPTION} characters", facts.product),
+        _stated(facts, "keyword, category or term", (facts.product, *facts.outputs), *_TOPICS),
+        _stated(facts, "domain", product, DPROD + "domain"),
+        _stated(facts, "owner", product, *_OWNERS),
     ))  # fmt: skip
 
 
 def identifier(facts: Facts) -> Found:
-    return _each(facts, "IRI of the dataset", _is_name)
+    def named(what: str, dataset: str) -> _Asked:
+        if facts.refers(dataset) or not _is_name(dataset):
+            return what, _is_name(dataset)
+        return f"{what}: it refers to nothing", False
+
+    return _each(facts, "IRI of the dataset", named)
 
 
 def access(facts: Facts) -> Found:
-    def reachable(dataset: str) -> bool:
+    def reachable(what: str, dataset: str) -> _Asked:
         asked = facts.says(facts.product, DCAT + "contactPoint") or facts.says(dataset, DCAT + "contactPoint")
         rights = any(facts.says(part, *_RIGHTS) for part in facts.parts(dataset))
-        return facts.reachable(dataset) or (asked and rights)
+        if facts.reachable(dataset) or (asked and rights):
+            return what, True
+        near = (*facts.distributions[dataset], *facts.services)
+        places = [place for place in near if not facts.addressed(place, *_ADDRESSES, _ENDPOINT)]
+        return _but(facts, what, "is no address that clients connect to", places, *_ADDRESSES, _ENDPOINT)
 
     return _each(facts, "address, or access rights and a contact", reachable)
 
 
 def vocabularies(facts: Facts) -> Found:
-    terms = facts.predicates.union(*(said[TYPE] for said in facts.said.values() if TYPE in said))
-    if not _CODED.isdisjoint(facts.predicates):
-        coded = (
-            value for said in facts.said.values() for predicate in said.keys() & _CODED for value in said[predicate]
-        )
-        terms.update(v for v in coded if not isinstance(v, Text) and _is_name(v) and not v.startswith(facts.iri_base))
+    index = facts.index
+    terms = index.heads.keys() | {kind.value for _, kind in index.pairs[TYPE]}
+    for predicate in index.heads.keys() & _CODED:
+        coded = {value.value for _, value in index.pairs[predicate] if isinstance(value, NamedNode)}
+        terms.update(iri for iri in coded if _is_name(iri) and not iri.startswith(facts.iri_base))
     entries = {namespace: facts.register.vocabulary_of(namespace) for namespace in {_namespace(term) for term in terms}}
     has, lacks = set(), set()
     for namespace, entry in entries.items():
@@ -392,134 +471,159 @@ def _namespace(term: str) -> str:
     return term[: max(term.rfind("#"), term.rfind("/")) + 1] or term
 
 
-def _targets(facts: Facts, found: set[str], what: str) -> Found:
-    return Found(sorted(facts.name(iri) for iri in found), [] if found else [what])
+def _targets(facts: Facts, found: set[str], what: str, *predicates: str) -> Found:
+    if found:
+        return Found(sorted(map(facts.name, found)), [])
+    if not facts.explained:
+        return Found([], [what])
+    idle = {
+        value.value
+        for predicate in facts.index.heads.keys() & set(predicates)
+        for _, value in facts.index.pairs[predicate]
+        if isinstance(value, NamedNode) and _is_name(value.value) and not facts.refers(value.value)
+    }
+    return Found([], [f"{what}: <{min(idle)[:_LONGEST]}> refers to nothing" if idle else what])
 
 
 def metadata_links(facts: Facts) -> Found:
-    return _targets(facts, facts.references.metadata, "a link to a concept, page, standard or product")
+    what = "a link to a concept, page, standard or product"
+    return _targets(facts, facts.references.metadata, what, *_TO_METADATA, *_GENERIC)
 
 
 def qualified_metadata_links(facts: Facts) -> Found:
-    lacking = "a link to other metadata that says what the relation is"
-    return _targets(facts, facts.references.qualified_metadata, lacking)
+    what = "a link to other metadata that says what the relation is"
+    return _targets(facts, facts.references.qualified_metadata, what, *_TO_METADATA)
 
 
 def data_links(facts: Facts) -> Found:
-    return _targets(facts, facts.references.data, "a link to a dataset of others")
+    return _targets(facts, facts.references.data, "a link to a dataset of others", *_TO_DATA)
 
 
 def qualified_data_links(facts: Facts) -> Found:
-    lacking = "a link to other data that says what the relation is"
-    return _targets(facts, facts.references.qualified_data, lacking)
+    what = "a link to other data that says what the relation is"
+    return _targets(facts, facts.references.qualified_data, what, *_TO_DATA)
 
 
 def attributes(facts: Facts) -> Found:
-    product = facts.product
-    near = (product, *facts.outputs)
+    product = [facts.product]
+    near = (facts.product, *facts.outputs)
     found = _look((
-        ("purpose", facts.says(product, DPROD + "purpose")),
-        ("version", facts.says(product, DCAT + "version")),
-        ("status", facts.says(product, DPROD_STATUS)),
-        ("contact", any(facts.says(node, DCAT + "contactPoint") for node in near)),
-        ("update frequency, coverage or quality", any(facts.says(node, *_COVERAGE) for node in near)),
+        _stated(facts, "purpose", product, DPROD + "purpose"),
+        _version(facts),
+        _stated(facts, "status", product, DPROD_STATUS),
+        _stated(facts, "contact", near, DCAT + "contactPoint"),
+        _stated(facts, "update frequency, coverage or quality", near, *_COVERAGE),
     ))  # fmt: skip
-    for what, holds in (
-        ("description", lambda dataset: facts.says(dataset, DCT + "description")),
-        ("classification", lambda dataset: facts.says(dataset, SENSITIVITY)),
-        ("columns or format", lambda dataset: _has_columns(facts, dataset) or _has_format(facts, dataset)),
+    for more in (
+        _each(facts, "description", lambda what, dataset: _sentence(facts, what, dataset)),
+        _each(facts, "classification", lambda what, dataset: _stated(facts, what, [dataset], SENSITIVITY)),
+        _each(facts, "columns or format", lambda what, dataset: _readable(facts, what, dataset)),
     ):
-        more = _each(facts, what, holds)
         found.has += more.has
         found.lacks += more.lacks
     return found
 
 
-def _has_columns(facts: Facts, dataset: str) -> bool:
-    return any(facts.says(schema, _COLUMN) for schema in facts.nodes(dataset, DCT + "conformsTo"))
+def _version(facts: Facts) -> _Asked:
+    """One semantic version, as rule 25 of ontologies/core wants it."""
+    stated = facts.terms(facts.product, DCAT + "version")
+    if len(stated) == 1 and isinstance(stated[0], Literal) and semver.read(stated[0].value):
+        return "version", True
+    why = "is one of several versions" if len(stated) > 1 else "is no semantic version"
+    return _but(facts, "version", why, [facts.product], DCAT + "version")
 
 
-def _has_format(facts: Facts, dataset: str) -> bool:
-    return any(facts.says(distribution, *_FORMATS) for distribution in facts.distributions[dataset])
-
-
-LICENCES = (
-    r"^https?://(creativecommons\.org/(licenses/(by|by-sa|by-nc|by-nd|by-nc-sa|by-nc-nd)/[1-4]\.[05](/[a-z][a-z])?"
-    r"|publicdomain/(zero|mark)/1\.0)(/|/deed(\.[a-z][a-z])?|/legalcode)?|purl\.org/NET/rdflicense/(cc|odc)[a-z0-9.-]+)$",
-    r"^https?://(www\.)?opend(atacommons|efinition)\.org/licenses/"
-    r"(odbl|by|pddl|odc-odbl|odc-by|odc-pddl|cc-by|cc-by-sa|cc-zero)(/|/1[.-]0/?|/summary/?)?$",
-    r"^https?://(spdx\.org/licenses/[A-Za-z0-9.+-]+|(www\.)?opensource\.org/licenses?/[A-Za-z0-9.-]+"
-    r"|www\.apache\.org/licenses/LICENSE-2\.0(\.html|\.txt)?)$",
-    r"^https?://(publications\.europa\.eu/resource/authority/licence/[A-Z0-9_.-]+"
-    r"|(www\.)?nationalarchives\.gov\.uk/doc/(open|non-commercial)-government-licence(/version/[1-3])?/?"
-    r"|data\.norge\.no/nlod/(no|en)(/[12]\.0)?/?|(www\.)?govdata\.de/dl-de/(by|zero)-2-0"
-    r"|open\.canada\.ca/(en|fr)/open-government-licence-canada"
-    r"|(www\.)?etalab\.gouv\.fr/licence-ouverte-open-licence/?)$",
-)
-"""Addresses of licences that are known everywhere: the patterns of rule 15 of ontologies/core."""
-_LICENCE = re.compile("|".join(LICENCES))
-_MACHINE_LICENCE = re.compile(
-    r"https?://(creativecommons\.org|purl\.org/NET/rdflicense|spdx\.org|publications\.europa\.eu)/"
-)
-"""Where those of them are that also answer with RDF or JSON-LD about what they permit."""
+def _readable(facts: Facts, what: str, dataset: str) -> _Asked:
+    """Columns; or of each distribution a format by its IRI, as rule 18 of ontologies/core wants it."""
+    forms = facts.distributions[dataset]
+    if any(facts.says(schema, _COLUMN) for schema in facts.nodes(dataset, DCT + "conformsTo")):
+        return what, True
+    bare = [form for form in forms if not any(facts.refers(iri) for iri in facts.nodes(form, *_FORMATS))]
+    return _but(facts, what, "is no IRI of a format", bare, *_FORMATS) if bare or not forms else (what, True)
 
 
 def _licensed(facts: Facts, what: str, holds: Callable[[str], bool], *, words: bool = False) -> Found:
     """Whether each output dataset, or the product that has none, is under terms of which one `holds`."""
 
-    @cache  # datasets may share distributions
     def terms_of(part: str) -> str | None:
-        held = [facts.name(iri) for iri in facts.nodes(part, *_LICENCES) if holds(iri)]
-        if words and not held and facts.says(part, DCT + "rights", DCT + "license"):
+        held = [facts.name(iri) for iri in facts.nodes(part, *_LICENCES) if facts.tells(iri) and holds(iri)]
+        if (
+            words
+            and not held
+            and (facts.says(part, DCT + "rights") or any(map(holds, facts.texts(part, _LICENCES[0]))))
+        ):
             return "a statement in words"
         return min(held, default=None)
 
+    parts = {dataset: facts.parts(dataset) for dataset in facts.outputs} or {facts.product: [facts.product]}
+    told = {part: terms_of(part) for part in {part for found in parts.values() for part in found}}
     has, lacks = set(), []
-    for dataset in facts.outputs or [facts.product]:
-        parts = facts.parts(dataset) if dataset in facts.distributions else [facts.product]
-        terms = {found for part in parts if (found := terms_of(part)) is not None}
+    for dataset, found in parts.items():
+        terms = {term for part in found if (term := told[part]) is not None}
         has |= terms
         if not terms:
-            lacks.append(f"{what} ({facts.name(dataset)})")
+            lacks.append(_but(facts, f"{what} ({facts.name(dataset)})", "is not recognised", found, *_LICENCES)[0])
     return Found(sorted(has), lacks)
 
 
 def licence(facts: Facts) -> Found:
-    return _licensed(facts, "licence", bool, words=True)
+    def exists(licence: str) -> bool:
+        return licences.listed(licence) or licence in facts.register.policies
+
+    return _licensed(facts, "licence", exists, words=True)
 
 
 def standard_licence(facts: Facts) -> Found:
     def standard(iri: str) -> bool:
-        return bool(_LICENCE.match(iri)) or iri in facts.register.policies
+        return licences.standard(iri) or iri in facts.register.policies
 
     return _licensed(facts, "standard licence", standard)
 
 
 def machine_licence(facts: Facts) -> Found:
     def readable(iri: str) -> bool:
-        known = bool(_LICENCE.match(iri) and _MACHINE_LICENCE.match(iri)) or facts.register.policies.get(iri, False)
+        known = licences.machine_readable(iri) or facts.register.policies.get(iri, False)
         return known or facts.says(iri, *_TERMS_OF_USE)
 
     return _licensed(facts, "licence a machine can read", readable)
 
 
 def provenance(facts: Facts) -> Found:
-    nodes = (facts.product, *facts.outputs)
-    origin = any(facts.says(node, *_ORIGINS) for node in facts.own)
+    near = (facts.product, *facts.outputs)
+    told = facts.index.heads.keys() & _ORIGINS
+    sources = sorted({node.value for name in told for node in facts.index.heads[name]} & facts.own)
     return _look((
-        ("who made it", any(facts.says(node, *_OWNERS) for node in nodes)),
-        ("when", any(facts.says(node, *_DATES) for node in nodes)),
-        ("from what", origin),
+        _stated(facts, "who made it", near, *_OWNERS),
+        _dated(facts, "when", near),
+        _stated(facts, "from what", sources, *told),
     ))  # fmt: skip
 
 
-def _prov(facts: Facts) -> list[str]:
-    return sorted(compact(predicate) or predicate for predicate in facts.predicates if predicate.startswith(PROV))
+def _dated(facts: Facts, what: str, nodes: Collection[str]) -> _Asked:
+    """Dates, and none that rule 26 of ontologies/core refuses: text, in the future, or changed before it was issued."""
+    stated = [predicate for predicate in _DATES if predicate in facts.index.heads]
+    dated = False
+    for node in nodes if stated else ():
+        spans = {}
+        for predicate in stated:
+            found = [date_span(value) for value in facts.terms(node, predicate)]
+            spans[predicate] = known = [span for span in found if span and span[0] <= facts.at + _SKEW]
+            if len(known) < len(found):
+                return _but(facts, what, "is no date, or in the future", [node], predicate)
+        issued, modified = spans.get(DCT + "issued"), spans.get(DCT + "modified")
+        if issued and modified and max(start for start, _ in issued) >= min(end for _, end in modified):
+            return f"{what}: dct:modified is before dct:issued", False
+        dated = dated or any(spans.values())
+    return what, dated
 
 
 def cross_provenance(facts: Facts) -> Found:
-    found = _prov(facts)
-    return Found(found, [] if found else ["a statement of PROV-O"])
+    stated = [predicate for predicate in facts.index.heads if predicate.startswith(PROV)]
+    nodes = sorted({node.value for predicate in stated for node in facts.index.heads[predicate]})
+    found = [predicate for predicate in stated if any(facts.says(node, predicate) for node in nodes)]
+    if found:
+        return Found(sorted(compact(predicate) or predicate for predicate in found), [])
+    return _look([_but(facts, "a statement of PROV-O", "says nothing", nodes, *stated)])
 
 
 def structure(facts: Facts) -> Found:
@@ -561,7 +665,7 @@ def declared_pages(facts: Facts) -> list[str]:
 
 def declared_addresses(facts: Facts) -> list[str]:
     found = (*facts.values(facts.forms, *_ADDRESSES), *facts.values(facts.services, _ENDPOINT))
-    return sorted({address for address in found if _ADDRESS.match(address)})
+    return sorted(set(filter(address, found)))
 
 
 def declared_protocols(facts: Facts) -> list[str]:

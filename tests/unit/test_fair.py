@@ -6,6 +6,7 @@ import functools
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,9 +22,10 @@ from fairmesh import api
 from fairmesh.api.problems import fair_json
 from fairmesh.api.schema.fair import FairAssessment
 from fairmesh.api.verdicts import Verdict
-from fairmesh.catalog import document, fair, fairchecks, rdf
+from fairmesh.catalog import document, fair, licences, rdf
 from fairmesh.catalog.fair import Assessment, Basis, Indicator, Register, Vocabulary
 from fairmesh.catalog.fairchecks import persistent
+from fairmesh.catalog.governance import ENGINES, Case, RuleSet, judge, validate
 from fairmesh.catalog.rdf import BlankNode, Triple
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -260,7 +262,7 @@ def test_a_catalog_record_may_name_the_standard() -> None:
 def test_each_dataset_must_be_reachable_and_licensed() -> None:
     second = (
         "<sales.orders> dprod:outputDataset <sales.orders/more> . <sales.orders/more> a dcat:Dataset ;"
-        ' dct:description "More of it"@en ; dprod:informationSensitivityClassification c:internal ;'
+        ' dct:description "The rest of the order lines."@en ; dprod:informationSensitivityClassification c:internal ;'
         " dcat:distribution <sales.orders/file> . <sales.orders/file> a dcat:Distribution ; dct:format <{}> ."
     ).format("http://publications.europa.eu/resource/authority/file-type/CSV")
     own = (
@@ -316,6 +318,12 @@ def test_a_port_reaches_what_it_serves(ports: str, reached: bool) -> None:
         ("https://creativecommons.org/licenses/", False, False),
         ("https://opensource.org/licenses/", False, False),
         ("https://spdx.org/licenses/MIT", True, True),
+        ("https://spdx.org/licenses/gpl-3.0-or-later.html", True, True),
+        ("https://spdx.org/licenses/NO-SUCH-LICENCE", False, False),
+        ("https://spdx.org/licenses/LicenseRef-acme", False, False),
+        ("https://opensource.org/license/apache-2-0", True, False),
+        ("https://opensource.org/licenses/mit-license.php", True, False),
+        ("https://opensource.org/licenses/NO-SUCH-LICENCE", False, False),
     ],
 )
 def test_licences(licence: str, known: bool, readable: bool) -> None:
@@ -323,11 +331,34 @@ def test_licences(licence: str, known: bool, readable: bool) -> None:
     assert ("R1.1-02M" not in found, "R1.1-03M" not in found) == (known, readable)
 
 
+@pytest.mark.parametrize(
+    ("licence", "exists"),
+    [
+        ("<https://spdx.org/licenses/LicenseRef-acme>", False),
+        ("<https://spdx.org/licenses/NO-SUCH-LICENCE#text>", False),
+        ("'https://spdx.org/licenses/NO-SUCH-LICENCE'", False),
+        ("'MIT'", True),
+        ("<terms/acme>", True),
+    ],
+)
+def test_a_licence_that_the_spdx_list_lacks_is_none(licence: str, exists: bool) -> None:
+    text = FULL.replace("<https://creativecommons.org/licenses/by/4.0/>", licence)
+    assert ("R1.1-01M" not in failing(text)) is exists
+
+
+def test_terms_under_a_licence_ref_are_terms_once_a_vocabulary_says_them() -> None:
+    ref = "https://spdx.org/licenses/LicenseRef-acme"
+    known = replace(register(), policies={ref: True})
+    statements = triples(FULL.replace("https://creativecommons.org/licenses/by/4.0/", ref))
+    assert fair.assess(statements, product=PRODUCT, iri_base=BASE, register=known, at=AT).failing() == []
+    assert len(assess(statements).failing()) == 3
+
+
 def test_licences_are_known_here_and_to_rule_15_alike() -> None:
     shapes = (ROOT / "ontologies" / "core" / "shapes.ttl").read_text("utf-8")
     rule = shapes[shapes.index("<15#creative-commons> sh:pattern") : shapes.index("#### Access")]
     patterns = [pattern.replace("\\\\", "\\") for pattern in re.findall(r'"(\^https.*)"', rule)]
-    assert patterns == list(fairchecks.LICENCES)
+    assert patterns == list(licences.LICENCES)
     for licence in (
         "https://creativecommons.org/licenses/by/4.0/", "http://purl.org/NET/rdflicense/cc-by4.0",
         "https://opendatacommons.org/licenses/odbl/1-0/", "http://www.opendefinition.org/licenses/cc-by",
@@ -554,10 +585,25 @@ def test_where_parts_have_types_no_statement_lowers_a_score(lines: set[str], mor
 def test_the_quick_score_is_the_assessment_s(lines: list[str]) -> None:
     statements = triples(HEAD + "\n".join(lines))
     found = assess(statements)
-    quick = fair.score(statements, product=PRODUCT, iri_base=BASE, register=register())
+    quick = fair.score(statements, product=PRODUCT, iri_base=BASE, register=register(), at=AT)
     assert (quick.score, quick.findable, quick.accessible, quick.interoperable, quick.reusable) == (
         found.score, found.findable, found.accessible, found.interoperable, found.reusable,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_judgement_scores_the_document_and_nothing_beside_it(engine: str) -> None:
+    rules = RuleSet.load(engine=engine)
+    stated = document.read((PREFIXES + HEAD).encode(), rdf.TURTLE, BASE)
+    beside = rdf.canonical(triples(FULL))
+    case = Case(stated.nquads, beside, PRODUCT, "sales", None)
+    judged = judge(rules, case, iri_base=BASE, now=AT)
+    alone = rdf.load(stated.nquads)
+    assert judged.scores == fair.score(alone, product=PRODUCT, iri_base=BASE, register=rules.register, at=AT)
+    assert judged.report == validate(
+        rules, stated.nquads, beside, product=PRODUCT, domain="sales", own=stated.own, iri_base=BASE, now=AT
+    )
+    assert judged.scores != judge(rules, replace(case, document=beside), iri_base=BASE, now=AT).scores
 
 
 BLANK = re.sub(r"<sales.orders/(data|table|sql|data/schema|data/column/id)>", r"_:\1", FULL).replace("_:data/", "_:")
@@ -647,7 +693,8 @@ def test_nothing_passes_unassessed() -> None:
 class _Query:
     @strawberry.field
     def fair(self) -> FairAssessment:
-        return FairAssessment(of=assess(triples(without("dprod/> ."))))
+        found = assess(triples(without("dprod/> .")))
+        return FairAssessment.maybe(found, found.at, "not asked")
 
 
 def test_graphql_tells_what_the_contract_promises(shared: Path) -> None:
@@ -663,6 +710,23 @@ def test_graphql_tells_what_the_contract_promises(shared: Path) -> None:
     basis = served.type_map["FairBasis"]
     assert isinstance(basis, GraphQLEnumType)
     assert list(basis.values) == ["PRODUCT", "PLATFORM", "DECLARED"]
+
+
+def test_what_was_not_assessed_says_so_of_every_indicator() -> None:
+    found = fair.unassessed("nobody looked", at=AT)
+    assert [it.code for it in found.indicators] == [c.code for c in fair.CRITERIA]
+    assert {(it.passed, it.evidence, it.fix) for it in found.indicators} == {
+        (None, "not assessed: nobody looked", None)
+    }
+    assert (found.score, found.at) == (0.0, AT)
+
+
+def test_the_three_that_nobody_can_declare_are_told_from_the_twelve_declared() -> None:
+    found = assess(triples(FULL)).indicators
+    never = [it.code for it in found if it.evidence.startswith(fair.NEVER)]
+    declared = [it for it in found if it.basis is Basis.DECLARED]
+    assert (never, len(declared)) == (["RDA-A1-03D", "RDA-I3-01D", "RDA-I3-02D"], 15)
+    assert all(it.passed is None for it in declared)
 
 
 def test_graphql_answers() -> None:
