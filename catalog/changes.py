@@ -1,8 +1,8 @@
 """What a new revision of a product changes, and what that means for those who use it.
 
-Each statement that only one of two documents has belongs to exactly one `Change`, which is BREAKING (who relies on the
-old revision may fail), ADDITIVE (there is more than before) or EDITORIAL (nobody has to do anything). docs/changes.md
-lists what counts as what, and says how `dcat:version` has to move (Semantic Versioning 2.0.0).
+Each statement that only one of two documents has belongs to exactly one `RevisionChange`, which is BREAKING (who relies
+on the old revision may fail), ADDITIVE (there is more than before) or EDITORIAL (nobody has to do anything).
+docs/changes.md lists what counts as what, and says how `dcat:version` has to move (Semantic Versioning 2.0.0).
 
 Things are the same on both sides by what readers know them by: columns by name, for each dataset that has them;
 schemas by IRI, or by dataset and columns; anonymous distributions and services by their addresses, all else by IRI.
@@ -17,7 +17,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from functools import cache, cached_property
 
-from fairmesh.catalog import retyping, semver
+from fairmesh.catalog import retyping, rights, semver
 from fairmesh.catalog.document import (
     COLUMN_CLASSIFICATION,
     CSVW,
@@ -41,9 +41,9 @@ from fairmesh.catalog.model import CLASSIFICATIONS, FM, LIVE_STATUSES, Statement
 from fairmesh.catalog.parts import ADDRESSES, OUTPUTS, VERSION, Ident, Parts, Term, anonymous
 from fairmesh.catalog.rdf import PREFIXES, Literal, NamedNode, Triple, compact
 from fairmesh.catalog.retyping import Fit
+from fairmesh.catalog.rights import ACCESS_RIGHTS, LICENCES, Terms
 from fairmesh.catalog.semver import Step
 
-LICENCES = (DCT + "license", DCT + "rights", PREFIXES["odrl"] + "hasPolicy")
 CATALOG_RECORD = DCAT + "CatalogRecord"
 
 _Slot = tuple[str, Ident, str]
@@ -57,9 +57,10 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RevisionChange:
     """One change in words. `what` is a stable code, `node` the IRI it is about (that of the old revision, if there was
-    one), `label` that node for people. `before` and `after` are short texts, None where there is nothing to tell."""
+    one), `label` that node for people. `before` and `after` are short texts, None where there is nothing to tell.
+    `line` and `column`, from 1, are where the new revision says so as it was submitted, see `intake.with_places`."""
 
     kind: Kind
     what: str
@@ -68,6 +69,8 @@ class Change:
     before: str | None
     after: str | None
     statements: tuple[StatementChange, ...]
+    line: int | None = None
+    column: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ class VersionMove:
     """How `dcat:version` moved and how it should have. `required` is NONE, PATCH, MINOR or MAJOR.
 
     `enough` is true, too, when nothing can be asked: the old revision had no semantic version. `note` then says so, and
-    says what else is not as usual; `proposed` is the lowest version that would do, when the one given does not.
+    says what else is not as usual; `proposed` is the lowest version that would do, when the one given does not. `line`
+    and `column` are as a change has them.
     """
 
     before: str | None
@@ -85,6 +89,8 @@ class VersionMove:
     enough: bool
     note: str = ""
     proposed: str | None = None
+    line: int | None = None
+    column: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +99,18 @@ class Comparison:
 
     `broken` are the datasets and columns of the old revision that are not any more what they were, each with the
     datasets it belongs to (a dataset: itself); also internal datasets, whose changes are not breaking by themselves.
-    `promised`: the old revision was live, which is when others may rely on it.
+    `promised`: the old revision was live, which is when others may rely on it. `live`: the new one is.
     """
 
     product: str
-    changes: tuple[Change, ...]
+    changes: tuple[RevisionChange, ...]
     version: VersionMove
     broken: Mapping[str, frozenset[str]]
     promised: bool
+    live: bool
 
     @property
-    def breaking(self) -> tuple[Change, ...]:
+    def breaking(self) -> tuple[RevisionChange, ...]:
         return tuple(change for change in self.changes if change.kind is Kind.BREAKING)
 
     @property
@@ -146,6 +153,8 @@ _LINKS = frozenset(
 )
 _APART = frozenset(("access", "standard", "said"))
 """Facets in which each predicate is told by itself."""
+_TERMS = {**dict.fromkeys(LICENCES, "licence"), ACCESS_RIGHTS: "rights"}
+"""Predicates that say the same of whatever has them."""
 
 _TOLD = (
     *TITLES[:-1], *DESCRIPTIONS, DCAT + "keyword", DCAT + "theme", DCT + "subject", DCAT + "landingPage",
@@ -160,15 +169,16 @@ _KNOWN = {
     **dict.fromkeys((DCT + "issued", DCT + "modified"), "date-changed"), FM + "position": "column-moved",
 }  # fmt: skip
 """Predicates that describe and promise nothing: whatever becomes of them is editorial."""
-_FREE = frozenset(("version-changed", "date-changed", "record-changed"))
-"""What comes with any revision, and asks for no other version by itself."""
+_FREE = frozenset(("version-changed", "version-lowered", "version-removed", "date-changed", "record-changed"))
+"""What asks for no other version by itself: it comes with any revision, or is about the version."""
 
 
 class _Sorter:
     """Says of a statement that one side has and the other has not to which slot it belongs."""
 
-    def __init__(self, side: Parts, other: Parts) -> None:
-        self.side, self.other = side, other
+    def __init__(self, side: Parts, other: Parts, terms: Mapping[str, tuple[str, Ident]]) -> None:
+        """`terms`: the nodes that spell out terms, each with the facet and the thing they are the terms of."""
+        self.side, self.other, self._terms = side, other, terms
 
     def slot(self, triple: Triple) -> _Slot:
         side, other = self.side, self.other
@@ -180,6 +190,9 @@ class _Sorter:
         target = side.known(value.value, other) if isinstance(value, NamedNode) and predicate in _LINKS else None
         if target is not None and target not in other.at:
             return "whole", side.outermost(target, other), ""
+        facet, holder = self._terms.get(subject, ("", ("",)))
+        if me is None and holder in side.at:
+            return (facet, holder, "") if holder in other.at else ("whole", side.outermost(holder, other), "")
         if me is None and any(CATALOG_RECORD in each.graph.iris(subject, TYPE) for each in (side, other)):
             return "record", ("", side.product), ""
         if me is None:
@@ -191,7 +204,7 @@ class _Sorter:
             return "exposure", target, ""
         if target is not None and target[0] == "schema" and me[0] == "dataset":
             return "schemas", me, ""
-        facet = "licence" if predicate in LICENCES else _FACETS[me[0]].get(predicate, "said")
+        facet = _TERMS.get(predicate) or _FACETS[me[0]].get(predicate, "said")
         return facet, me, predicate if facet in _APART else ""
 
     def _only_readdressed(self, me: Ident, predicate: str, value: Term | None, target: Ident | None) -> bool:
@@ -228,8 +241,8 @@ class _Comparer:
             "whole": self._whole, "address": self._address, "exposure": self._exposure, "status": self._status,
             "version": self._version, "class": self._class, "access": self._access, "standard": self._access,
             "key": self._key, "type": self._type, "required": self._required, "name": self._name,
-            "licence": self._licence, "said": self._said, "node": self._node, "record": self._record,
-            "schemas": self._schemas,
+            "licence": self._licence, "rights": self._rights, "said": self._said, "node": self._node,
+            "record": self._record, "schemas": self._schemas,
         }  # fmt: skip
 
     def _match_schemas(self) -> None:
@@ -276,8 +289,9 @@ class _Comparer:
         old, new = self.old, self.new
         slots: dict[_Slot, tuple[list[Triple], list[Triple]]] = defaultdict(lambda: ([], []))
         whole: _Slot = ("product", ("product",), "")
+        terms = self._spelled_out()
         for number, (side, other) in enumerate(((old, new), (new, old))):
-            sorter = _Sorter(side, other)
+            sorter = _Sorter(side, other, terms)
             for triple in sorted(side.triples - other.triples, key=str):
                 slot = sorter.slot(triple) if old.there and new.there else whole
                 slots[slot][number].append(triple)
@@ -290,10 +304,10 @@ class _Comparer:
         return Comparison(
             self.product, tuple(changes), self._move(changes),
             dict(sorted(self.broken.items())),
-            old.status() in LIVE_STATUSES,
+            old.status() in LIVE_STATUSES, new.status() in LIVE_STATUSES,
         )  # fmt: skip
 
-    def _life(self, removed: list[Triple], added: list[Triple]) -> Change:
+    def _life(self, removed: list[Triple], added: list[Triple]) -> RevisionChange:
         """Of a product that is not there on one side."""
         side = self.old if self.old.there else self.new
         judged = _Judged(Kind.ADDITIVE, "product-added")
@@ -302,18 +316,18 @@ class _Comparer:
             self._break_all(self.old.outputs)
         return _stated(judged, self.product, side.label(self.product), removed, added)
 
-    def _change(self, slot: _Slot, removed: list[Triple], added: list[Triple]) -> Change:
+    def _change(self, slot: _Slot, removed: list[Triple], added: list[Triple]) -> RevisionChange:
         facet, ident, predicate = slot
         judged = self.judges[facet](ident, predicate, removed, added)
         side = self.old if ident in self.old.at else self.new
         node = ident[1] if ident[0] == "" else side.at[ident]
         label = (self.old if node in self.old.graph.by_subject else self.new).label(node, ident)
-        if judged.kind is Kind.BREAKING:
+        if judged.kind is Kind.BREAKING and facet != "version":  # the data is what it was
             lost = {t.object.value for t in removed} if predicate == DCAT + "servesDataset" else set()
             held = (
                 self._break_all(frozenset(lost & self._datasets)) if lost & self._datasets else self._break(ident, node)
             )
-            if held and facet not in ("class", "licence") and held.isdisjoint(self.old.outputs):
+            if held and facet not in ("class", "licence", "rights") and held.isdisjoint(self.old.outputs):
                 judged, label = _Judged(Kind.EDITORIAL, judged.what, judged.before, judged.after), f"{label} (internal)"
         return _stated(judged, node, label, removed, added)
 
@@ -341,7 +355,7 @@ class _Comparer:
             self.broken.update({dataset: frozenset((dataset,)) for dataset in datasets})
         return datasets
 
-    def _move(self, changes: Iterable[Change]) -> VersionMove:
+    def _move(self, changes: Iterable[RevisionChange]) -> VersionMove:
         """By clauses 4 (0.y.z), 6, 7 and 8. What only dates or renumbers the revision asks for nothing."""
         kinds = {change.kind for change in changes if change.what not in _FREE}
         required = (
@@ -365,8 +379,9 @@ class _Comparer:
         enough = moved.reaches(required)
         if new is None:
             note = f"the version is {after!r}, which is no semantic version" if after else "the version is not stated"
-            enough = False
-        proposed = None if enough else old.after(Step.PATCH if required is Step.NONE else required)
+            if several := self.new.versions()[1:]:
+                note = f"the version is stated {len(several) + 1} times"
+        proposed = None if enough else before if required is Step.NONE else old.after(required)
         return VersionMove(before, after, required, moved, enough, note, proposed)
 
     # -- judges: what the statements of one slot mean --
@@ -415,7 +430,14 @@ class _Comparer:
         return _Judged(Kind.EDITORIAL, "status-changed", before or None, after or None)
 
     def _version(self, ident: Ident, _: str, removed: list[Triple], added: list[Triple]) -> _Judged:
-        return _Judged(Kind.EDITORIAL, "version-changed", _values(removed), _values(added))
+        """One that goes back, or away, breaks: else what a version promised could be taken from behind it."""
+        texts = _values(removed), _values(added)
+        before, after = (semver.read(side.version()) for side in (self.old, self.new))
+        if before is not None and after is None:
+            return _Judged(Kind.BREAKING, "version-removed", *texts)
+        if semver.moved(before, after) is Step.BACK:
+            return _Judged(Kind.BREAKING, "version-lowered", *texts)
+        return _Judged(Kind.EDITORIAL, "version-changed", *texts)
 
     def _class(self, ident: Ident, _: str, removed: list[Triple], added: list[Triple]) -> _Judged:
         predicate = COLUMN_CLASSIFICATION if ident[0] == "column" else SENSITIVITY
@@ -522,48 +544,60 @@ class _Comparer:
         return _Judged(Kind.BREAKING, "column-renamed", *texts)
 
     def _licence(self, ident: Ident, _: str, removed: list[Triple], added: list[Triple]) -> _Judged:
-        old, new = self._terms(self.old, ident), self._terms(self.new, ident)
+        old, new = self._terms(self.old, ident, LICENCES), self._terms(self.new, ident, LICENCES)
         texts = _values(removed), _values(added)
-        if old == new:  # said of the product, or of each dataset, it is the same
+        if rights.same(old, new):  # said of the product, or of each dataset, it is the same
             return _Judged(Kind.EDITORIAL, "licence-reworded", *texts)
         if not new:
             return _Judged(Kind.BREAKING, "licence-removed", *texts)
-        if not old:
+        if not old:  # without any terms nobody may use it
             return _Judged(Kind.ADDITIVE, "licence-added", *texts)
-        before, after = ({_licence(o) for o in said if isinstance(o, NamedNode)} for said in (old, new))
-        if len(before) == len(after) == 1 and _opens(*before, *after):
+        if rights.licence(old, new) is Fit.WIDER:
             return _Judged(Kind.ADDITIVE, "licence-opened", *texts)
-        if _other_text(old, new) or (before and before != after):
-            return _Judged(Kind.BREAKING, "licence-changed", *texts)
-        if before == after:
-            return _Judged(Kind.EDITORIAL, "licence-reworded", *texts)
-        return _Judged(Kind.ADDITIVE, "licence-added", *texts)
+        return _Judged(Kind.BREAKING, "licence-changed", *texts)
 
-    def _terms(self, side: Parts, ident: Ident) -> frozenset[Term]:
+    def _rights(self, ident: Ident, _: str, removed: list[Triple], added: list[Triple]) -> _Judged:
+        old, new = (self._terms(side, ident, (ACCESS_RIGHTS,)) for side in (self.old, self.new))
+        texts = _values(removed), _values(added)
+        fit = rights.access(old, new)
+        if fit is Fit.SAME:
+            return _Judged(Kind.EDITORIAL, "access-rights-restated", *texts)
+        if not new:
+            return _Judged(Kind.BREAKING, "access-rights-removed", *texts)
+        if fit is Fit.WIDER:
+            return _Judged(Kind.ADDITIVE, "access-rights-widened", *texts)
+        known = rights.ranked(old) and rights.ranked(new)
+        return _Judged(Kind.BREAKING, "access-rights-narrowed" if known else "access-rights-changed", *texts)
+
+    def _terms(self, side: Parts, ident: Ident, predicates: tuple[str, ...]) -> Terms:
         """The terms a thing comes under: its own; else its dataset's and its product's; a product's without any, those
-        that all its datasets have. Anonymous ones by what they say."""
-        own = self._spell_out(side, ident) if ident in side.at else frozenset()
+        that all its datasets have."""
+        own = self._own_terms(side, ident, predicates)
         if own or ident[0] not in ("product", "dataset", "distribution"):
             return own
         if ident[0] == "product":
-            each = {self._spell_out(side, ("dataset", dataset)) for dataset in side.outputs}
-            return each.pop() if len(each) == 1 else frozenset()
-        above = ("dataset", ident[1]) if ident[0] == "distribution" else ("product",)
-        return self._terms(side, above) if above[0] == "dataset" else self._spell_out(side, above)
+            each = [self._own_terms(side, ("dataset", dataset), predicates) for dataset in sorted(side.outputs)]
+            return each[0] if each and all(terms == each[0] for terms in each) else Terms()
+        if ident[0] == "distribution":
+            return self._terms(side, ("dataset", ident[1]), predicates)
+        return self._own_terms(side, ("product",), predicates)
 
-    def _spell_out(self, side: Parts, ident: Ident) -> frozenset[Term]:
-        found: set[Term] = set()
-        waiting = self._objects(side, ident, *LICENCES) if ident in side.at else []
-        passed: set[str] = set()
-        while waiting:
-            value = waiting.pop()
-            if isinstance(value, Literal) or not anonymous(value):
-                found.add(value)
-            elif value.value not in passed:
-                passed.add(value.value)
-                said = side.graph.by_subject.get(value.value, {})
-                waiting += [o for predicate, objects in said.items() if predicate != TYPE for o in objects]
-        return frozenset(found)
+    def _own_terms(self, side: Parts, ident: Ident, predicates: tuple[str, ...]) -> Terms:
+        values = self._objects(side, ident, *predicates) if ident in side.at else []
+        return rights.read(side.graph, values, side.inner)
+
+    def _spelled_out(self) -> dict[str, tuple[str, Ident]]:
+        """The nodes that spell out terms, each with the facet and the thing they are the terms of: by preference one
+        that is there on both sides."""
+        found: dict[str, tuple[str, Ident]] = {}
+        for side, other in ((self.old, self.new), (self.new, self.old)):
+            for ident, node in sorted(side.at.items(), key=lambda item: (item[0] not in other.at, item[0])):
+                for predicate, facet in _TERMS.items():
+                    values = side.graph.objects(node, predicate)
+                    for named in rights.named_nodes(side.graph, values, side.inner) if values else ():
+                        if named not in found or (found[named][1] not in other.at and ident in other.at):
+                            found[named] = facet, ident
+        return found
 
     def _said(self, ident: Ident, predicate: str, removed: list[Triple], added: list[Triple]) -> _Judged:
         texts = _values(removed), _values(added)
@@ -603,12 +637,12 @@ class _Comparer:
         return _Judged(Kind.EDITORIAL if removed or self._elsewhere(ident) else Kind.ADDITIVE, what)
 
 
-def _stated(judged: _Judged, node: str, label: str, removed: list[Triple], added: list[Triple]) -> Change:
+def _stated(judged: _Judged, node: str, label: str, removed: list[Triple], added: list[Triple]) -> RevisionChange:
     statements = tuple(
         StatementChange(new, t.subject.value, t.predicate.value, str(t.object))
         for new, triples in ((False, removed), (True, added)) for t in triples
     )  # fmt: skip
-    return Change(judged.kind, judged.what, node, label, judged.before, judged.after, statements)
+    return RevisionChange(judged.kind, judged.what, node, label, judged.before, judged.after, statements)
 
 
 @dataclass(frozen=True, slots=True)
@@ -706,45 +740,6 @@ def _spelled(value: Term) -> str:
     for prefix in _MEDIA:
         text = text.removeprefix(prefix)
     return text.strip().lower() if "/" in text and ":" not in text else text.strip()
-
-
-_CC = "creativecommons.org/"
-
-
-def _licence(licence: NamedNode) -> str:
-    """Without what makes no difference: scheme, `www`, the page of the deed or the legal code, a closing slash."""
-    text = licence.value.split("://", 1)[-1].removeprefix("www.").rstrip("/")
-    if text.startswith(_CC):
-        text = text.split("/deed")[0].split("/legalcode")[0].rstrip("/").lower()
-    return text
-
-
-def _other_text(old: frozenset[Term], new: frozenset[Term]) -> bool:
-    """Whether terms in words are other ones: in a language that both have, or for want of one, in any."""
-    before, after = _by_language(old), _by_language(new)
-    both = before.keys() & after.keys()
-    if both:
-        return any(before[language] != after[language] for language in both)
-    return bool(before) and bool(after)
-
-
-def _by_language(terms: frozenset[Term]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
-    for term in terms:
-        if isinstance(term, Literal):
-            found[(term.language or "").lower()].add(" ".join(term.value.split()))
-    return found
-
-
-def _opens(before: str, after: str) -> bool:
-    """Whether a Creative Commons licence asks for less than the one before, in the same version; CC0 asks nothing."""
-    if not before.startswith(_CC + "licenses/"):
-        return False
-    if after.startswith(_CC + "publicdomain/zero"):
-        return True
-    old, new = (text.removeprefix(_CC + "licenses/").partition("/") for text in (before, after))
-    asked, asks = set(old[0].split("-")), set(new[0].split("-"))
-    return after.startswith(_CC + "licenses/") and asks < asked and old[2] == new[2]
 
 
 def _is_text(value: Term) -> bool:

@@ -6,7 +6,7 @@ product that only says that it reads another one's dataset, or product, depends 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from fairmesh.catalog.document import CSVW, DCAT, DCT, DERIVED, DPROD
 from fairmesh.catalog.errors import BreakingChange
 from fairmesh.catalog.model import LineageDirection, LineageNode, PortDirection
+from fairmesh.catalog.semver import Step
 
 if TYPE_CHECKING:
     from fairmesh.catalog.changes import Comparison
@@ -195,13 +196,22 @@ def refusal(key: str, comparison: Comparison, dependents: Dependents) -> Breakin
     """Why a breaking change without a major version is refused: what breaks, whom, and what to do."""
     breaking, version, count = comparison.breaking, comparison.version, len(dependents.nodes)
     changes = _some([f"{change.what} {change.label}" for change in breaking])
-    stated = f"dcat:version is {version.after}" if version.after else "dcat:version is not stated"
+    note = f" ({version.note})" if version.note else ""
+    stated = version.note if version.moved is Step.UNKNOWN else f"dcat:version is {version.after}{note}"
     depend = "product depends" if count == 1 else f"{'or more ' if dependents.truncated else ''}products depend"
     whom = f"; {count} {depend} on it: {_some(dependents.labels)}" if count else ""
     return BreakingChange(
         f"{key}: {len(breaking)} breaking change{'s' if len(breaking) > 1 else ''} ({changes}), and {stated}{whom}",
-        remedy=f"Raise dcat:version to {version.proposed}, or keep what others rely on",
+        comparison,
+        remedy=remedy((change.what for change in breaking), version.proposed or ""),
     )
+
+
+def remedy(broken: Iterable[str], version: str) -> str:
+    """What to do about breaking changes with these codes, `version` being the lowest that would do."""
+    if all(what in ("version-lowered", "version-removed") for what in broken):
+        return f"State one dcat:version, {version} or later: what was there before comes back under a new one"
+    return f"Raise dcat:version to {version}, or keep what others rely on"
 
 
 def _some(words: Sequence[str]) -> str:

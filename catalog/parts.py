@@ -255,6 +255,10 @@ class Parts:
         ranks = [CLASSIFICATIONS.index(w) if w in CLASSIFICATIONS else len(CLASSIFICATIONS) - 1 for w in words]
         return CLASSIFICATIONS[max(ranks)] if ranks else None
 
+    def inner(self, node: str) -> bool:
+        """Whether it is the product's own node and none of its parts: a policy, or a statement of rights."""
+        return node not in self.ident and node.startswith((self.product + "/", self.product + "#"))
+
     def versions(self) -> list[str]:
         return sorted({text for _, text, _ in self.graph.texts(self.product, VERSION)})
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from running import Ran, Server, fairmesh, serving
 from samples import DOMAINS, PREFIXES, product
@@ -41,16 +42,6 @@ def revenue() -> bytes:
     """A product that derives its column `b` from the column `b` of orders."""
     derived = "<finance.revenue/data/column/b> prov:wasDerivedFrom <sales.orders/data/column/b> ."
     return product("finance.revenue", columns=("b",), sources=("sales.orders/data",), extra=derived)
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def _write(name: str, content: bytes) -> Path:
-        path = tmp_path / name
-        path.write_bytes(content)
-        return path
-
-    return _write
 
 
 # -- two files --------------------------------------------------------------------------------------------------------
@@ -223,6 +214,63 @@ def test_a_breaking_change_is_refused_until_the_version_says_so(server: Server, 
     draft = server.run("validate", write("major.ttl", orders("a", version="2.0.0")), token=token)
     assert draft.code == 0, draft.out
     assert "breaks: 1 product: Revenue" in draft.out
+
+
+def named(key: str, *columns: str, title: str = "Orders", version: str, status: str = "consume") -> bytes:
+    """A product like orders."""
+    content = orders(*columns, version=version, status=status)
+    return content.replace(b"sales.orders", key.encode()).replace(b'"Orders"@en', f'"{title}"@en'.encode())
+
+
+def test_there_is_no_way_around_by_a_version_that_goes_back(server: Server, token: str, write: Write) -> None:
+    def register(*columns: str, title: str, version: str) -> Ran:
+        content = named("sales.visits", *columns, title=title, version=version)
+        return server.run("register", write("visits.ttl", content), token=token)
+
+    assert register("a", "b", title="Visits", version="1.6.1").code == 0
+    back = register("a", "b", title="Visits!", version="0.1.0")
+    assert back.code == 4, back.out
+    assert "1 breaking change (version-lowered Visits" in back.out
+    assert "State one dcat:version, 1.6.2 or later: what was there before comes back under a new one" in back.out
+    again = named("sales.visits", "a", "b", title="Visits", version="1.6.1")
+    both = write("both.ttl", again + b'<sales.visits> dcat:version "2.0.0" .')
+    several = server.run("diff", both, token=token)
+    assert several.code == 4, several.out + several.err
+    first = several.out.splitlines()[0]
+    assert first == "sales.visits  version 1.6.1 -> none: 1.6.1 or later (the version is stated 2 times)"
+    assert register("a", title="Visits", version="2.0.0-alpha").code == 0, "a pre-release of the next major version"
+    last = register("a", title="Visits", version="1.6.2")
+    assert last.code == 4, last.out
+    assert register("a", title="Visits", version="2.0.0").code == 0
+
+
+def test_there_is_no_way_around_by_a_draft(server: Server, token: str, write: Write) -> None:
+    def register(*columns: str, version: str, status: str = "consume") -> Ran:
+        content = named("sales.drafts", *columns, version=version, status=status)
+        return server.run("register", write("drafts.ttl", content), token=token)
+
+    assert register("a", "b", version="1.6.1").code == 0
+    assert register("a", "b", version="1.6.2", status="build").code == 4
+    assert register("a", "b", version="2.0.0", status="build").code == 0
+    assert register("a", version="1.6.2", status="build").code == 0, "drafts may go back"
+    live = register("a", version="1.6.2")
+    assert live.code == 4, live.out
+    assert "1 breaking change (column-dropped data.b)" in live.out
+    assert "(compared with revision 1, the last that was live)" in live.out
+    assert register("a", "b", "c", version="1.7.0").code == 0, "what keeps the promise may come back"
+
+
+def test_a_refused_change_is_placed_by_the_service(server: Server, token: str) -> None:
+    text = orders("a").replace(b"csvw:datatype xsd:string", b"csvw:datatype xsd:integer")
+    headers = {"content-type": "text/turtle", "authorization": f"Bearer {token}"}
+    answer = httpx.post(f"{server.url}/products", content=text, headers=headers)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (409, "breaking-change")
+    assert problem["line"] == line_of(text, "dcat:version")
+    assert problem["column"] > 1
+    assert [(change["what"], change["line"]) for change in problem["breaking"]] == [
+        ("column-dropped", line_of(text, "a dprod:DataProduct")), ("column-retyped", line_of(text, "csvw:datatype")),
+    ]  # fmt: skip
 
 
 def test_a_step_that_is_missing_is_told_at_its_line(server: Server, token: str, write: Write) -> None:

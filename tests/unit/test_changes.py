@@ -28,6 +28,7 @@ PRODUCT = BASE + "sales.orders"
 KEYS = {"why", "both", "before", "after", "status", "version", "expect", "required", "enough"}
 HEAD = f"""{PREFIXES}
 @prefix dqv: <http://www.w3.org/ns/dqv#> .
+@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
 @prefix : <{PRODUCT}/> .
 @prefix col: <{PRODUCT}/data/column/> .
 <sales.orders> a dprod:DataProduct ; dct:identifier "sales.orders" ; dprod:domain <domain/sales> ;
@@ -102,8 +103,12 @@ def test_every_code_is_explained_and_shown() -> None:
 
 def codes(source: str) -> set[str]:
     """Every code a change may have, as the source states them."""
-    nouns = "column|dataset|product|port|schema|licence|classification|primary-key|version|status|standard|statement"
-    found = re.findall(rf'"((?:{nouns}|node|spelling|address|description|lineage|date|record)-[a-z-]+)"', source)
+    nouns = (
+        "column|dataset|product|port|schema|licence|access-rights|classification|primary-key|version|status|standard"
+    )
+    found = re.findall(
+        rf'"((?:{nouns}|statement|node|spelling|address|description|lineage|date|record)-[a-z-]+)"', source
+    )
     return set(found)
 
 
@@ -157,6 +162,42 @@ def test_a_version_that_cannot_be_compared_says_so() -> None:
     found = between(before, after).version
     assert (found.moved, found.enough) == (Step.UNKNOWN, True)
     assert found.note == "the version was '2024-05', which is no semantic version: nothing is asked of it"
+
+
+def test_a_version_that_only_goes_back_takes_the_next_one_and_breaks_nobody() -> None:
+    titled = [triples(product("sales.orders", title=title, version=version, status="consume"))
+              for title, version in (("Orders", "1.6.1"), ("All orders", "0.1.0"), ("Orders", "0.1.0"))]  # fmt: skip
+    found = between(titled[0], titled[1])
+    assert [change.what for change in found.breaking] == ["version-lowered"]
+    assert found.unannounced
+    assert not found.broken
+    assert (found.version.required, found.version.proposed) == (Step.PATCH, "1.6.2")
+    assert between(titled[0], titled[2]).version.proposed == "1.6.1", "which was there: nothing else changed"
+
+
+def test_two_new_versions_are_said_to_be_two() -> None:
+    before, after = (triples(HEAD + f"<sales.orders> dcat:version {v} .") for v in ('"1.6.1"', '"1.6.1", "2.0.0"'))
+    found = between(before, after).version
+    assert (found.after, found.note, found.proposed) == (None, "the version is stated 2 times", "1.6.1")
+
+
+def test_terms_that_two_datasets_share_are_those_of_one_that_stays() -> None:
+    """The node that spells them out is told of with a dataset that is there on both sides."""
+    text = HEAD + "<sales.orders> dprod:outputDataset :z . :z a dcat:Dataset ; dct:rights :terms . "
+    gone = "<sales.orders> dprod:outputDataset :a . :a a dcat:Dataset ; dct:rights :terms . "
+    before, after = (triples(text + f':terms rdfs:label "{word}" . ' + more)
+                     for word, more in (("Free", gone), ("Not free", "")))  # fmt: skip
+    assert {(c.what, c.node.rpartition("/")[2]) for c in between(before, after).breaking} == {
+        ("dataset-removed", "a"), ("licence-changed", "z"),
+    }  # fmt: skip
+
+
+def test_a_policy_nested_without_end_is_compared() -> None:
+    chain = "".join(f":p{n} <http://www.w3.org/ns/odrl/2/duty> :p{n + 1} . " for n in range(3000))
+    text = HEAD + f":data dct:rights :p0 . {chain} :p3000 <http://www.w3.org/ns/odrl/2/duty> :p0 . "
+    assert not between(triples(text), triples(text)).changes
+    found = between(triples(text), triples(text + ':p2999 rdfs:label "Pay" .'))
+    assert [change.what for change in found.breaking] == ["licence-changed"]
 
 
 def test_a_column_of_two_datasets_breaks_both() -> None:
@@ -227,11 +268,11 @@ _NODES = [
 ]
 _NODES += [BASE + "team/sales", "https://elsewhere.example.org/thing", PRODUCT + "/.well-known/genid/1"]
 _WORDS = [
-    "dct:title", "dct:description", "dct:license", "dct:rights", "dct:isPartOf", "dct:hasPart", "dct:conformsTo",
-    "dprod:outputDataset", "dprod:outputPort", "dprod:lifecycleStatus", "dcat:version", "dcat:distribution",
-    "dcat:accessService", "dcat:endpointURL", "dcat:mediaType", "csvw:column", "csvw:name", "csvw:datatype",
-    "csvw:required", "csvw:primaryKey", "fm:classification", "fm:physicalType", "fm:physicalName", "fm:position",
-    "dprod:informationSensitivityClassification", "prov:wasDerivedFrom", "dct:spatial",
+    "dct:title", "dct:description", "dct:license", "dct:rights", "dct:accessRights", "dct:isPartOf", "dct:hasPart",
+    "dct:conformsTo", "dprod:outputDataset", "dprod:outputPort", "dprod:lifecycleStatus", "dcat:version",
+    "dcat:distribution", "dcat:accessService", "dcat:endpointURL", "dcat:mediaType", "csvw:column", "csvw:name",
+    "csvw:datatype", "csvw:required", "csvw:primaryKey", "fm:classification", "fm:physicalType", "fm:physicalName",
+    "fm:position", "dprod:informationSensitivityClassification", "prov:wasDerivedFrom", "dct:spatial",
 ]  # fmt: skip
 _IRIS = [NAMES[word.split(":")[0]] + word.split(":")[1] for word in _WORDS]
 _OBJECTS: list[NamedNode | Literal] = [
@@ -240,6 +281,8 @@ _OBJECTS: list[NamedNode | Literal] = [
     NamedNode("https://w3id.org/fairmesh/status/build"),
     NamedNode("https://w3id.org/fairmesh/classification/public"),
     NamedNode("https://w3id.org/fairmesh/classification/restricted"),
+    NamedNode("http://publications.europa.eu/resource/authority/access-right/PUBLIC"),
+    NamedNode("http://publications.europa.eu/resource/authority/access-right/RESTRICTED"),
     NamedNode(NAMES["xsd"] + "int"), NamedNode(NAMES["xsd"] + "long"), NamedNode(NAMES["csvw"] + "Schema"),
     Literal("a"), Literal("b"), Literal("1.0.0"), Literal("2.0.0"), Literal(True), Literal("Orders", language="en"),
 ]  # fmt: skip
@@ -287,7 +330,8 @@ def test_what_breaks_was_there_and_asks_for_a_major_version(one: list[Triple], t
     found = between(one, two)
     mentioned = {t.subject.value for t in one} | {t.object.value for t in one}
     assert found.broken.keys() <= mentioned
-    if found.breaking and found.version.required is not Step.NONE:
+    data = {change.what for change in found.breaking} - {"version-lowered", "version-removed"}
+    if data and found.version.required is not Step.NONE:
         assert found.version.required is Step.MAJOR
         assert (
             found.version.note == ""
@@ -302,7 +346,8 @@ def test_what_only_adds_breaks_only_by_hiding_or_by_another_type(one: list[Tripl
     found = between(one, [*one, *more])
     allowed = {
         "classification-raised", "column-retyped", "column-renamed", "column-dropped", "licence-changed",
-        "primary-key-changed", "product-withdrawn",
+        "primary-key-changed", "product-withdrawn", "version-removed", "access-rights-changed",
+        "access-rights-narrowed",
     }  # fmt: skip
     assert {change.what for change in found.breaking} <= allowed
 
