@@ -147,8 +147,7 @@ def read(data: bytes, media_type: str | None, iri_base: str, limits: Limits = DE
     `blank-cycle`, `bad-list`, `reserved-status`.
     """
     parsed = parse(data, media_type, iri_base=iri_base, limits=limits)
-    places = Positions(data, parsed.media_type, iri_base)
-    return _Reader(iri_base, places).read([_unnamed(quad) for quad in parsed.quads], parsed.media_type)
+    return _Reader(iri_base, data, parsed.media_type).read([_unnamed(quad) for quad in parsed.quads])
 
 
 def _unnamed(quad: Quad) -> Triple:
@@ -162,9 +161,11 @@ def _unnamed(quad: Quad) -> Triple:
 
 
 class _Reader:
-    def __init__(self, iri_base: str, places: Positions) -> None:
+    def __init__(self, iri_base: str, data: bytes, media_type: str) -> None:
         self.base = iri_base
-        self.places = places
+        self.media_type = media_type
+        self.triples: list[Triple] = []
+        self.places = Positions(data, media_type, iri_base, lambda: self.triples)
         self.plain_base = _plain(iri_base)
         self.plain: set[str] = set()
         """IRIs outside the mesh that do not look as if they were inside."""
@@ -176,9 +177,9 @@ class _Reader:
         line, column = place or (None, None)
         return InvalidDocument(message, code=code, remedy=remedy, iri=subject or None, line=line, column=column)
 
-    def read(self, triples: list[Triple], media_type: str) -> ProductDocument:
+    def read(self, triples: list[Triple]) -> ProductDocument:
         product = self._product(triples)
-        triples = skolemize(self._normalise(unskolemize(triples, product), product), product)
+        triples = self.triples = skolemize(self._normalise(unskolemize(triples, product), product), product)
         key = self._key(triples, product)
         own = own_nodes(triples, product, self.base)
         for triple in triples:
@@ -190,7 +191,7 @@ class _Reader:
             product=product,
             key=key,
             nquads=canonical(triples),
-            media_type=media_type,
+            media_type=self.media_type,
             own=frozenset(own),
             references=references(triples, own, self.base),
             access=access_key(graph, product, key),
