@@ -11,6 +11,7 @@ from fairmesh.catalog import rdf
 from fairmesh.catalog.document import own_nodes, references
 from fairmesh.catalog.governance import Case
 from fairmesh.catalog.journal import Journal
+from fairmesh.catalog.rdf import Triple
 from fairmesh.catalog.registry import Product, Registry
 
 if TYPE_CHECKING:
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Question:
     """One product as a view shows it. `alone` is the background it would have if no other product said anything of
-    shared nodes; `hidden` says whether the view leaves out some of the document."""
+    shared nodes; `hidden` says whether the view leaves out some of the document; `granted` is what it grants on the
+    product."""
 
     product: Product
     case: Case
     alone: bytes
     hidden: bool
+    granted: int
     ticket: int
     """Questions are numbered as they are asked."""
 
@@ -54,6 +57,14 @@ class Asker:
         documents = self._journal.documents(whole)
         return [self._question(product, documents) for product in products]
 
+    def past(self, product: Product, triples: Sequence[Triple], granted: int) -> Question:
+        """A question about what the product once said, as far as it is shown, with what the mesh says today."""
+        base, document = self._registry.iri_base, rdf.canonical(triples)
+        mentioned = references(triples, own_nodes(triples, product.iri, base), base)
+        background, _ = self._backgrounds(document, mentioned)
+        case = Case(document, background, product.iri, product.key.partition(".")[0], None)
+        return Question(product, case, background, True, granted, next(self._tickets))
+
     def _question(self, product: Product, documents: Mapping[str, bytes]) -> Question:
         document = documents.get(product.home)
         hidden = document is None
@@ -66,7 +77,7 @@ class Asker:
             mentioned = product.references
         background, alone = self._backgrounds(document, mentioned)
         case = Case(document, background, product.iri, product.key.partition(".")[0], None)
-        return Question(product, case, alone, hidden, next(self._tickets))
+        return Question(product, case, alone, hidden, self._view.sight.grants(product), next(self._tickets))
 
     def _backgrounds(self, document: bytes, mentioned: Iterable[str]) -> tuple[bytes, bytes]:
         """What the view says of nodes, and what of that does not rest on other products' words alone."""

@@ -2,7 +2,8 @@
 
 What is judged of a product is what a view shows of it, with what that view shows of the nodes it refers to. Standings
 are those of a view from which nothing is hidden. A reader from whom something is hidden that a standing rests on gets
-a verdict of their own: the same that a mesh without the hidden things would give.
+a verdict of their own: the same that a mesh without the hidden things would give. From whom a field of the product is
+hidden is told nothing of what is found about it: whether it is there is not theirs to know.
 """
 
 from __future__ import annotations
@@ -24,17 +25,16 @@ import numpy as np
 from fairmesh.catalog import fair, history, rdf
 from fairmesh.catalog.access import Scope
 from fairmesh.catalog.asking import Asker, Question
-from fairmesh.catalog.document import own_nodes, references
 from fairmesh.catalog.errors import FairmeshError
-from fairmesh.catalog.governance import RuleSet, validate
+from fairmesh.catalog.governance import Stops
 from fairmesh.catalog.intake import with_lines
 from fairmesh.catalog.model import ANONYMOUS, EVERYTHING, Draft, Entry, EntryKind, Need, Report
+from fairmesh.catalog.places import Positions
 from fairmesh.catalog.projection import remember
-from fairmesh.catalog.rdf import Triple
 from fairmesh.catalog.registry import Grants, Product
 from fairmesh.catalog.ruling import Ruling
 from fairmesh.catalog.sighted import Sighted
-from fairmesh.catalog.standing import Standing, edition_of
+from fairmesh.catalog.standing import Standing, edition_of, field_need
 from fairmesh.catalog.view import View
 from fairmesh.catalog.waivers import Waivers, apply
 
@@ -89,6 +89,7 @@ class _Pass:
         self.edition = edition
         self.chunks = deque((ALL if part is parts[-1] else part[-1], part) for part in parts)
         """Homes to come, and up to where all are judged once these are."""
+        self.stops = Stops()
         self.under_way: deque[tuple[str, list[Question], Future[list[Standing]]]] = deque()
 
     @property
@@ -105,6 +106,8 @@ class Judge:
         self._given: dict[tuple[str, int, int, str], Standing] = {}
         self._sights: list[tuple[Grants, tuple[object, ...], Sighted]] = []
         self._queue: set[int] = set()
+        self._queue_stops = Stops()
+        """Of the pass through what is queued, which ends when nothing is."""
         self._under_way: frozenset[int] = frozenset()
         self._guard = threading.Lock()
         self._wake = threading.Event()
@@ -167,39 +170,52 @@ class Judge:
     # -- one product --
 
     def report(self, view: View, product: Product) -> Report:
-        """The stored document under the rules in force, as far as this view shows it. For views: they hold the lock."""
+        """The stored document under the rules in force, as far as this view shows it, without findings about fields
+        that it hides. For views: they hold the lock."""
         ruling, now = view.ruling, self._catalog.clock()
         (question,) = self._asker(view).ask([product])
-        (report,) = ruling.validator.validate_many(
+        (judgement,) = ruling.validator.judge_many(
             [question.case], iri_base=self._catalog.iri_base, now=now, timeout=TIMEOUT
         )
+        shown = (f for f in judgement.report.findings if not field_need(f, product.iri) & ~question.granted)
+        report = replace(judgement.report, findings=tuple(shown))
         report = apply(report, self._catalog.waivers.in_force(product.home, now), now)
         entry = self._catalog.journal.product_head(product.home)
         if entry is None or question.hidden:  # lines would count what is hidden
             return report
-        return with_lines(report, entry.draft.submitted, entry.draft.media_type, self._catalog.iri_base)
+        draft = entry.draft
+        return with_lines(report, Positions(
+            draft.submitted, draft.media_type, self._catalog.iri_base, lambda: rdf.load(draft.document)
+        ))  # fmt: skip
 
     def _asker(self, view: View) -> Asker:
         return Asker(view, self._catalog.journal, self._catalog.registry, self._tickets)
 
-    def _judge(self, ruling: Ruling, questions: Sequence[Question], now: datetime) -> list[Standing]:
+    def _judge(
+        self, ruling: Ruling, questions: Sequence[Question], now: datetime, stops: Stops
+    ) -> list[Standing]:  # fmt: skip
         """A standing for each question. Raises `WorkerFailed`."""
         parts = [questions[at : at + _PART] for at in range(0, len(questions), _PART)]
         run = map if len(parts) < 2 else self._threads.map
-        return [standing for part in run(lambda part: self._judge_part(ruling, part, now), parts) for standing in part]
+        judged = run(lambda part: self._judge_part(ruling, part, now, stops), parts)
+        return [standing for part in judged for standing in part]
 
-    def _judge_part(self, ruling: Ruling, questions: Sequence[Question], now: datetime) -> list[Standing]:
+    def _judge_part(
+        self, ruling: Ruling, questions: Sequence[Question], now: datetime, stops: Stops
+    ) -> list[Standing]:  # fmt: skip
         edition, base = edition_of(ruling.rules, now), self._catalog.iri_base
         cases = [question.case for question in questions]
         loose = [n for n, q in enumerate(questions) if q.alone != q.case.background]
         apart = [replace(cases[n], background=questions[n].alone) for n in loose]
-        reports = ruling.validator.validate_many([*cases, *apart], iri_base=base, now=now, timeout=TIMEOUT)
-        scores = ruling.validator.scores(cases, iri_base=base, timeout=TIMEOUT)
-        found = [Standing.of(edition, *pair) for pair in zip(reports, scores, strict=False)]
-        for number, report in zip(loose, reports[len(cases) :], strict=True):
-            if not Standing.of(edition, report, found[number].fair).same(found[number]):
+        judged = ruling.validator.judge_many([*cases, *apart], iri_base=base, now=now, timeout=TIMEOUT, stops=stops)
+        found = [
+            Standing.of(edition, *judgement, case.product)
+            for judgement, case in zip(judged, [*cases, *apart], strict=True)
+        ]
+        for number, standing in zip(loose, found[len(cases) :], strict=True):
+            if not standing.same(found[number]):
                 found[number] = replace(found[number], tangled=True)
-        return found
+        return found[: len(cases)]
 
     # -- for a reader --
 
@@ -217,13 +233,18 @@ class Judge:
 
     def _look(self, view: View, grants: Grants, waived: Mapping[str, frozenset[str]]) -> Sighted:
         registry, standings = self._catalog.registry, self._standings
-        readable = registry.visible(grants) & Need.READ == Need.READ
+        granted = registry.visible(grants)
+        readable = granted & Need.READ == Need.READ
         columns = standings.seen(readable & standings.whole(grants))
         known = columns.conforms >= 0
         mine = {slot: standings.by_slot[slot] for slot in np.flatnonzero(known).tolist()}
+        for slot in np.flatnonzero(columns.need & ~granted).tolist():
+            mine[slot] = mine[slot].seen(int(granted[slot]))
+            columns.put(slot, mine[slot])
         rest = [registry.slots[slot] for slot in np.flatnonzero(readable & ~known).tolist()]
+        stops = Stops()
         for at in range(0, len(rest), _AT_A_TIME):
-            for slot, standing in self._apart(view, rest[at : at + _AT_A_TIME]):
+            for slot, standing in self._apart(view, rest[at : at + _AT_A_TIME], stops):
                 mine[slot] = standing
                 columns.put(slot, standing)
         for key, rules in waived.items():
@@ -232,8 +253,9 @@ class Judge:
                 columns.put(product.slot, mine[product.slot], rules)
         return Sighted(columns, mine)
 
-    def _apart(self, view: View, products: Sequence[Product]) -> Iterator[tuple[int, Standing]]:
-        """The verdicts on products of which the reader does not see all; given once, then remembered."""
+    def _apart(self, view: View, products: Sequence[Product], stops: Stops) -> Iterator[tuple[int, Standing]]:
+        """The verdicts on products of which the reader does not see all; given once, then remembered as they are for
+        whoever sees the same and all that is found."""
         now = self._catalog.clock()
         edition = edition_of(view.ruling.rules, now)
         missing: list[Question] = []
@@ -243,68 +265,67 @@ class Judge:
             if known is None:
                 missing.append(question)
             else:
-                yield product.slot, known
-        for question, standing in zip(missing, self._judge(view.ruling, missing, now), strict=True):
+                yield product.slot, known.seen(question.granted)
+        for question, standing in zip(missing, self._judge(view.ruling, missing, now, stops), strict=True):
             if len(self._given) >= _KEPT:
                 self._given.pop(next(iter(self._given)), None)
             product = question.product
             self._given[product.home, product.revision, question.fingerprint, edition] = standing
-            yield product.slot, standing
+            yield product.slot, standing.seen(question.granted)
 
     def then(
-        self, view: View, product: Product, revision: int, standing: Standing, moment: datetime
-    ) -> Standing | None:
-        """How a product stood for the reader at a moment, given how the whole of it stood; None for what today's policy
-        hides. For views: they hold the lock."""
-        known = view.sighted.standings.get(product.slot)
-        if revision == product.revision and known is not None and known is self._standings.by_slot.get(product.slot):
-            return standing
+        self, view: View, asked: Sequence[tuple[Product, int, Standing]], moment: datetime
+    ) -> list[Standing | None]:
+        """How products stood for the reader at a moment: for each its revision then, and how the whole of it stood.
+        None for what today's policy hides. For views: they hold the lock."""
+        asker = self._asker(view)
+        found = [self._shown_then(view, asker, *each) for each in asked]
+        questions = [each for each in found if isinstance(each, Question)]
+        version = self._catalog.rulings.versions.in_force(moment)
+        ruling = None if version is None else self._catalog.rulings.known(version.digest)
+        judged = iter([] if ruling is None else self._judge(ruling, questions, moment, Stops()))
+        return [
+            (None if ruling is None else next(judged).seen(each.granted)) if isinstance(each, Question) else each
+            for each in found
+        ]
+
+    def _shown_then(
+        self, view: View, asker: Asker, product: Product, revision: int, standing: Standing
+    ) -> Question | Standing | None:
+        """How a product stood, when that follows from how the whole of it stood, else what is to be judged."""
+        granted = view.sight.grants(product)
+        if revision == product.revision and view.whole[product.slot]:
+            return standing.seen(granted)
         (entry,) = self._catalog.journal.product_history(product.home, first=1, after=revision + 1)
         past = remember(entry)
-        granted = 0 if past.access is None else view.granted_then(past.access)
-        if granted & Need.READ != Need.READ:
+        granted_then = 0 if past.access is None else view.granted_then([past.access])[past.access]
+        if granted_then & Need.READ != Need.READ:
             return None
-        triples = history.seen_then(replace(product, retired=False), past, granted, self._catalog.registry, view.sight)
+        alive = replace(product, retired=False)
+        triples = history.seen_then(alive, past, granted_then, self._catalog.registry, view.sight)
+        granted &= granted_then
         if len(triples) == len(past.triples) and not standing.tangled:
-            return standing
-        version = self._catalog.rulings.in_force(moment)
-        rules = None if version is None else self._catalog.rulings.known(version.digest)
-        if rules is None:
-            return standing
-        return self._judge_then(view, rules, product, triples, moment)
-
-    def _judge_then(
-        self, view: View, rules: RuleSet, product: Product, triples: Sequence[Triple], moment: datetime
-    ) -> Standing:
-        base = self._catalog.iri_base
-        own = frozenset(own_nodes(triples, product.iri, base))
-        background = rdf.canonical(view.background(references(triples, own, base)))
-        report = validate(
-            rules, rdf.canonical(triples), background, product=product.iri, domain=product.key.split(".")[0], own=own,
-            iri_base=base, now=moment,
-        )  # fmt: skip
-        register = fair.Register.of(rules.vocabulary())
-        return Standing.of(
-            edition_of(rules, moment),
-            report,
-            fair.score(triples, product=product.iri, iri_base=base, register=register),
-        )
+            return standing.seen(granted)
+        return asker.past(product, triples, granted)
 
     def foresee(
-        self, view: View, ruling: Ruling, products: Sequence[Product], now: datetime
+        self, view: View, ruling: Ruling, products: Sequence[Product], now: datetime, stops: Stops
     ) -> Callable[[], list[tuple[Product, Standing]]]:
-        """How products would stand for the reader under other rules. What the view shows of them is taken now; the
-        function that is returned judges it, and needs no view any more."""
+        """How products would stand for the reader under other rules, in the pass that `stops` belongs to. What the view
+        shows of them is taken now; the function that is returned judges it, and needs no view any more."""
         questions = self._asker(view).ask(products)
-        return lambda: list(zip(products, self._judge(ruling, questions, now), strict=True))
+        return lambda: [
+            (question.product, standing.seen(question.granted))
+            for question, standing in zip(questions, self._judge(ruling, questions, now, stops), strict=True)
+        ]
 
     # -- after a write --
 
     def provisional(self, ruling: Ruling, judged: Judged, product: str, now: datetime) -> Standing:
         """How a product will stand if the mesh knows as much of what it refers to as the submitter does."""
         triples = rdf.load(judged.document)
-        scores = fair.score(triples, product=product, iri_base=self._catalog.iri_base, register=ruling.register)
-        return Standing.of(edition_of(ruling.rules, now), judged.report, scores)
+        scores = fair.score(triples, product=product, iri_base=self._catalog.iri_base, register=ruling.register, at=now)
+        return Standing.of(edition_of(ruling.rules, now), judged.report, scores, product)
 
     def named(self, nodes: Iterable[str]) -> set[tuple[str, str]]:
         """What the mesh says, by type and name, of those of the nodes that some product refers to: as statements, to be
@@ -328,13 +349,13 @@ class Judge:
             self._wake.set()
             return
         try:
-            self._judge_again(sorted(slots), stored)
+            self._judge_again(sorted(slots), stored, Stops())
         except FairmeshError as error:  # what is stored is stored: it is judged as soon as that can be done
             _log.warning("a write could not be judged at once: %s", error)
             with self._guard:
                 self._queue |= slots
 
-    def _judge_again(self, slots: Sequence[int], stored: Mapping[str, Judged]) -> None:
+    def _judge_again(self, slots: Sequence[int], stored: Mapping[str, Judged], stops: Stops) -> None:
         """Judge products as the mesh is now, and journal how they stand where that is news."""
         ruling, now = self._catalog.rulings.current, self._catalog.clock()
         edition = edition_of(ruling.rules, now)
@@ -356,7 +377,7 @@ class Judge:
                 self._standings.judged[question.product.slot] = question.fingerprint
             else:
                 left.append(question)
-        standings = self._judge(ruling, left, now)
+        standings = self._judge(ruling, left, now, stops)
         if self.edition != edition:  # the rules changed meanwhile: by which these verdicts are none
             with self._guard:
                 self._queue |= set(slots)
@@ -465,7 +486,7 @@ class Judge:
             self._under_way = frozenset(queued)
         if queued:
             try:
-                self._judge_again(queued, {})
+                self._judge_again(queued, {}, self._queue_stops)
             except BaseException:
                 with self._guard:
                     self._queue |= self._under_way
@@ -473,6 +494,7 @@ class Judge:
             finally:
                 self._under_way = frozenset()
             return True
+        self._queue_stops = Stops()
         ruling, now = self._catalog.rulings.current, self._catalog.clock()
         edition = edition_of(ruling.rules, now)
         going, self._pass = self._pass, None  # after a failure another begins, with what is left
@@ -506,7 +528,7 @@ class Judge:
             with self._everything(going.ruling) as view:
                 products = [by_home[home] for home in homes if not by_home[home].retired]
                 questions = self._ask(view, products, going.edition)
-            judging = self._passing.submit(self._judge, going.ruling, questions, now)
+            judging = self._passing.submit(self._judge, going.ruling, questions, now, going.stops)
             going.under_way.append((last, questions, judging))
         last, questions, judging = going.under_way.popleft()
         standings = judging.result()

@@ -291,6 +291,10 @@ class Sight:
         row = product.key_id
         return not product.retired and row < len(self._grants) and self._grants[row] & need == need
 
+    def grants(self, product: Product) -> int:
+        """The bits of `Need` and `FIELDS` that are granted on a product, retired or not."""
+        return self._grants[product.key_id] if product.key_id < len(self._grants) else 0
+
     def whole(self, product: Product) -> bool:
         """Whether every statement of the product's document is visible."""
         return self.granted(product, product.need) and all(map(self.node, product.references))

@@ -21,20 +21,10 @@ JUDGED = frozenset({FacetField.CONFORMS, FacetField.FAIR_BAND})
 @dataclass(frozen=True, slots=True)
 class Sighted:
     """How products stand for one reader, by slot; `columns` know of nothing that the reader may not read or that is not
-    judged yet, and count waivers."""
+    judged yet (`conforms` -1, `score` not a number), and count waivers."""
 
     columns: Columns
     standings: Mapping[int, Standing]
-
-    @property
-    def conforms(self) -> NDArray[np.int8]:
-        """1 or 0; -1 where nothing is known."""
-        return self.columns.conforms
-
-    @property
-    def score(self) -> NDArray[np.float64]:
-        """The FAIR score; not a number where there is none."""
-        return self.columns.score
 
 
 def judged_facet(result: SearchResult, field: FacetField, sighted: Sighted, size: int) -> Facet:
@@ -51,8 +41,8 @@ def judged_facet(result: SearchResult, field: FacetField, sighted: Sighted, size
 
 def _values(field: FacetField, sighted: Sighted) -> dict[str, NDArray[np.bool_]]:
     if field is FacetField.CONFORMS:
-        return {"true": sighted.conforms == 1, "false": sighted.conforms == 0}
-    scores, places = np.unique(sighted.score, return_inverse=True)
+        return {"true": sighted.columns.conforms == 1, "false": sighted.columns.conforms == 0}
+    scores, places = np.unique(sighted.columns.score, return_inverse=True)
     bands = np.array([fair_band(score) if score == score else "" for score in scores.tolist()])[places]
     return {band: bands == band for band in BANDS}
 

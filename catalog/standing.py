@@ -1,12 +1,13 @@
 """How every product stands: what the rules and the FAIR indicators say of it, kept up to date.
 
 A `Standing` speaks of the whole document, as somebody sees it from whom nothing is hidden. For a reader who sees less
-of a product, or less of what its verdict rests on, it is not used: see `Standings.whole`.
+of a product, or less of what its verdict rests on, it is not used: see `Standings.whole`. What is found about a field
+that policy hides from a reader is nothing to that reader, whether or not the document has it: see `Standing.seen`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -16,36 +17,67 @@ from numpy.typing import NDArray
 
 from fairmesh.catalog.fair import Scores
 from fairmesh.catalog.governance import RuleSet
-from fairmesh.catalog.model import EVERYTHING, Need, Report, Severity
+from fairmesh.catalog.model import EVERYTHING, FIELDS, Finding, Need, Report, Severity
 from fairmesh.catalog.registry import Grants, Product, Registry
 
 Bools = NDArray[np.bool_]
 _ROOM = 64
 
 
+def field_need(finding: Finding, product: str) -> int:
+    """What a reader needs, as bits of `FIELDS`, to be told of a finding on a product (IRI): that of the product's field
+    it is about; 0 when it is about none that policy can hide."""
+    return FIELDS.get(finding.path or "", 0) if finding.focus == product else 0
+
+
+_Counts = tuple[tuple[str, int, int], ...]
+"""By rule, in order: how many findings gate when they are not waived, and how many others there are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """The verdict on one product. `edition` is that of the rules it was judged by, see `edition_of`.
 
-    `broken` counts, by rule, the findings that gate when they are not waived, and the others. `failed` are rules that
-    could not be evaluated. `fair` is None while no assessment is known. `tangled`: the verdict rests on what other
-    products say of shared nodes.
+    `broken` counts the findings by rule. `failed` are rules that could not be evaluated. `fair` is None while no
+    assessment is known. `tangled`: the verdict rests on what other products say of shared nodes. `fields` are the
+    counts in `broken` that are about fields of the product which policy can hide, by predicate.
     """
 
     edition: str
-    broken: tuple[tuple[str, int, int], ...] = ()
+    broken: _Counts = ()
     failed: tuple[str, ...] = ()
     fair: Scores | None = None
     tangled: bool = False
+    fields: tuple[tuple[str, _Counts], ...] = ()
 
     @classmethod
-    def of(cls, edition: str, report: Report, fair: Scores | None, *, tangled: bool = False) -> Standing:
-        """The standing that a report, with or without waivers applied, comes to."""
-        counts: dict[str, list[int]] = {}
+    def of(cls, edition: str, report: Report, fair: Scores | None, product: str) -> Standing:
+        """The standing that a report on a product (IRI), with or without waivers applied, comes to."""
+        about: dict[str, list[Finding]] = {}
         for finding in report.findings:
-            counts.setdefault(finding.rule, [0, 0])[finding.severity is not Severity.VIOLATION] += 1
-        broken = tuple((rule, gating, other) for rule, (gating, other) in sorted(counts.items()))
-        return cls(edition, broken, tuple(sorted(rule for rule, _ in report.failed)), fair, tangled)
+            if finding.path is not None and field_need(finding, product):
+                about.setdefault(finding.path, []).append(finding)
+        fields = tuple((field, _counted(findings)) for field, findings in sorted(about.items()))
+        failed = tuple(sorted(rule for rule, _ in report.failed))
+        return cls(edition, _counted(report.findings), failed, fair, fields=fields)
+
+    @property
+    def need(self) -> int:
+        """What a reader needs, as bits of `FIELDS`, to be told of all that was found."""
+        return sum(FIELDS.get(field, 0) for field, _ in self.fields)
+
+    def seen(self, granted: int) -> Standing:
+        """For a reader with these grants on the product: without the findings about fields that are hidden from them.
+        The same when there are none."""
+        kept = tuple(each for each in self.fields if not FIELDS.get(each[0], 0) & ~granted)
+        if kept == self.fields:
+            return self
+        left = {rule: [gating, other] for rule, gating, other in self.broken}
+        for rule, gating, other in (count for each in self.fields if each not in kept for count in each[1]):
+            left[rule][0] -= gating
+            left[rule][1] -= other
+        broken = tuple((rule, gating, other) for rule, (gating, other) in left.items() if gating or other)
+        return replace(self, broken=broken, fields=kept)
 
     def conforms(self, waived: Collection[str] = ()) -> bool:
         """Whether no rule refuses the product, but for those that are waived for it."""
@@ -59,7 +91,9 @@ class Standing:
         """As the journal keeps it; `read` is the way back."""
         kept: dict[str, Any] = {"edition": self.edition}
         if self.broken:
-            kept["broken"] = {rule: [gating, other] for rule, gating, other in self.broken}
+            kept["broken"] = _written(self.broken)
+        if self.fields:
+            kept["fields"] = {field: _written(counts) for field, counts in self.fields}
         if self.failed:
             kept["failed"] = list(self.failed)
         if self.fair is not None:
@@ -70,10 +104,26 @@ class Standing:
 
     @classmethod
     def read(cls, kept: Mapping[str, Any]) -> Standing:
-        broken = tuple((rule, gating, other) for rule, (gating, other) in kept.get("broken", {}).items())
+        broken = _read(kept.get("broken", {}))
+        fields = tuple((field, _read(counts)) for field, counts in kept.get("fields", {}).items())
         fair = kept.get("fair")
         scores = None if fair is None else Scores(*fair)
-        return cls(kept["edition"], broken, tuple(kept.get("failed", ())), scores, kept.get("tangled", False))
+        return cls(kept["edition"], broken, tuple(kept.get("failed", ())), scores, kept.get("tangled", False), fields)
+
+
+def _counted(findings: Iterable[Finding]) -> _Counts:
+    counts: dict[str, list[int]] = {}
+    for finding in findings:
+        counts.setdefault(finding.rule, [0, 0])[finding.severity is not Severity.VIOLATION] += 1
+    return tuple((rule, gating, other) for rule, (gating, other) in sorted(counts.items()))
+
+
+def _written(counts: _Counts) -> dict[str, list[int]]:
+    return {rule: [gating, other] for rule, gating, other in counts}
+
+
+def _read(written: Mapping[str, Sequence[int]]) -> _Counts:
+    return tuple((rule, gating, other) for rule, (gating, other) in written.items())
 
 
 def edition_of(rules: RuleSet, now: datetime) -> str:
@@ -87,7 +137,7 @@ class Columns:
 
     `conforms` is 1 or 0, and -1 where nothing is known; `score` is the FAIR score, not a number where there is none;
     `gating` counts findings that gate and are not waived, `findings` all of them; `excused` are those that conform by
-    waivers alone.
+    waivers alone; `need` is that of `Standing`.
     """
 
     def __init__(self, size: int) -> None:
@@ -96,6 +146,7 @@ class Columns:
         self.gating = np.zeros(size, np.int32)
         self.findings = np.zeros(size, np.int32)
         self.excused = np.zeros(size, np.bool_)
+        self.need = np.zeros(size, np.int64)
 
     def put(self, slot: int, standing: Standing, waived: Collection[str] = ()) -> None:
         gating = sum(n for rule, n, _ in standing.broken if rule not in waived)
@@ -104,16 +155,24 @@ class Columns:
         self.gating[slot] = gating
         self.findings[slot] = sum(n + other for _, n, other in standing.broken)
         self.excused[slot] = not gating and not standing.conforms()
+        self.need[slot] = standing.need
 
     def forget(self, slot: int) -> None:
         self.conforms[slot], self.score[slot], self.gating[slot] = -1, np.nan, 0
-        self.findings[slot], self.excused[slot] = 0, False
+        self.findings[slot], self.excused[slot], self.need[slot] = 0, False, 0
 
     def of(self, slots: NDArray[np.intp], size: int) -> Columns:
         """Columns of this size that know of these slots alone."""
         found = Columns(size)
         for name, values in vars(found).items():
             values[slots] = getattr(self, name)[slots]
+        return found
+
+    def joined(self, others: Columns) -> Columns:
+        """These, and the others after them."""
+        found = Columns(0)
+        for name in vars(found):
+            setattr(found, name, np.concatenate([getattr(self, name), getattr(others, name)]))
         return found
 
     def packed(self, slots: NDArray[np.intp]) -> Columns:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -53,7 +52,6 @@ from fairmesh.catalog.model import (
     DatasetInfo,
     Decision,
     Direction,
-    Finding,
     Kind,
     LineageDirection,
     LineageNode,
@@ -128,6 +126,7 @@ class View:
         self._read: dict[str, list[Statement]] = {}
         self._heads: dict[str, list[Statement]] = {}
         self._decided: dict[tuple[Action, int], Decision] = {}
+        self._then: dict[AccessKey, int] = {}
 
     # -- visibility --
 
@@ -382,7 +381,7 @@ class View:
 
     @cached_property
     def _visible_products(self) -> list[Product]:
-        shown = (self._visible & Need.DISCOVER).tolist()
+        shown = (self.visible & Need.DISCOVER).tolist()
         return [product for product in self._registry.by_order() if shown[product.slot]]
 
     def products(
@@ -582,8 +581,8 @@ class View:
 
     def shape(self, iri: str, ruleset: str | None = None) -> ShapeInfo | None:
         """A rule, of the rule set in force or of the one with this digest; None for one that it does not have."""
-        rules = self.ruling.rules if ruleset in (None, self.ruling.digest) else self._catalog.rulings.known(ruleset)
-        return None if rules is None else shape_info(rules, iri, self._catalog.clock())
+        ruling = self.ruling if ruleset in (None, self.ruling.digest) else self._catalog.rulings.known(ruleset)
+        return None if ruling is None else shape_info(ruling.rules, iri, self._catalog.clock())
 
     def shape_rdf(self, iri: str, media_type: str) -> bytes:
         return self.ruling.rules.rdf(iri, media_type)
@@ -621,44 +620,46 @@ class View:
 
     def revisions(self, product: str, page: PageRequest) -> Page[Revision]:
         """Revisions, newest first, with what each changed; those today's policy hides are left out."""
-        holder = self._held(product, Need.READ)
-        if holder is None:
-            return self._cursors.page([], lambda r: (-r.number,), page)
-        entries = self._catalog.journal.product_history(holder.home, first=10_000)
-        found = history.revisions(holder, entries, self._registry, self.sight, self._granted_then, self._digest)
-        return self._cursors.page(found, lambda r: (-r.number,), page)
+        past = self._past(product)
+        return self._cursors.page([] if past is None else past.revisions(), lambda r: (-r.number,), page)
 
-    def _granted_then(self, keys: Collection[AccessKey]) -> dict[AccessKey, int]:
+    def revision(self, product: str, number: int | None = None) -> Revision | None:
+        """One of `revisions`, the current one when no number is given; None where these lack it."""
+        past = self._past(product)
+        return None if past is None else past.revision(number)
+
+    def last_live(self, product: str) -> tuple[int, list[Triple]] | None:
+        """See `History.last_live`; None, too, for who may not read the product."""
+        past = self._past(product)
+        return None if past is None else past.last_live()
+
+    def _past(self, product: str) -> history.History | None:
+        held = self._held(product, Need.READ)
+        known = (self._catalog.journal, self._registry, self.sight, self.granted_then, self._digest)
+        return None if held is None else history.History(held, *known)
+
+    def granted_then(self, keys: Collection[AccessKey]) -> Mapping[AccessKey, int]:
         """What today's policy grants on documents that had these facts; 0: it hides them."""
-        decisions = self._decide([(Action.READ_METADATA, key) for key in keys])
-        return {
-            key: granted_under(decision.obligations) if decision.allowed else 0
-            for key, decision in zip(keys, decisions, strict=True)
-        }
+        new = [key for key in keys if key not in self._then]
+        for key, decision in zip(new, self._decide([(Action.READ_METADATA, key) for key in new]), strict=True):
+            self._then[key] = granted_under(decision.obligations) if decision.allowed else 0
+        return self._then
 
-    def conformance(self, product: str) -> Report:
-        """The rules in force against what is visible of the stored document. A finding about something that is hidden,
-        such as a field that is missing because policy hides it, is left out."""
+    def conformance(self, product: str) -> Report | None:
+        """The rules in force against what is visible of the stored document; None for who may not read it. A finding
+        about a field of the product that policy hides, such as that it is missing, is left out."""
+        holder = self._held(product, Need.READ)
+        return None if holder is None else self._catalog.judge.report(self, holder)
+
+    def fair(self, product: str) -> Assessment | None:
+        """The FAIR assessment of what is visible of the product; None for who may not read it."""
         holder = self._held(product, Need.READ)
         if holder is None:
-            return Report(self.ruling.digest)
-        report = self._catalog.judge.report(self, holder)
-        return replace(report, findings=tuple(f for f in report.findings if self._finding_visible(holder, f)))
-
-    def fair(self, product: str) -> Assessment:
-        """The FAIR assessment of what is visible of the product. Raises `NotFound` unless it may be discovered."""
-        holder = self._held(product, Need.DISCOVER)
-        if holder is None:
-            raise NotFound(f"there is no product {product}", iri=product)
+            return None
         return assess(
             self.statements(product), product=holder.iri, iri_base=self._catalog.iri_base,
             register=self.ruling.register, at=self._catalog.clock(),
         )  # fmt: skip
-
-    def _finding_visible(self, product: Product, finding: Finding) -> bool:
-        value = finding.value[1:-1] if finding.value is not None and finding.value.startswith("<") else None
-        need = self._registry.statement_need(product, finding.focus, finding.path or "", value)
-        return self._granted(product, need) and all(map(self._node_visible, filter(None, (finding.focus, value))))
 
     def background(self, references: Iterable[str]) -> list[Triple]:
         """What a submission may learn of the nodes it refers to, where visible: types, and names of shared nodes."""
@@ -680,11 +681,7 @@ class View:
     def stated(self, role: str) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]:
         """The nodes that products visibly have in a role of `Projection.listed`: for each such statement the slot and
         the number of the node, and the nodes."""
-        return self._registry.stated(role).seen(self._visible, self._node_visible)
-
-    def granted_then(self, key: AccessKey) -> int:
-        """What today's policy grants on a document that had these facts; 0: it hides it."""
-        return self._granted_then([key])[key]
+        return self._registry.stated(role).seen(self.visible, self._node_visible)
 
     @cached_property
     def whole(self) -> NDArray[np.bool_]:
@@ -699,7 +696,8 @@ class View:
     # -- search, lineage, walks --
 
     @property
-    def _visible(self) -> Grants:
+    def visible(self) -> Grants:
+        """What is granted by slot; retired products grant nothing."""
         return self._registry.visible(self._grants)
 
     def search(
@@ -709,11 +707,11 @@ class View:
         size = page_size(page)
         if page.last is not None or page.before is not None:
             raise InputError("search goes forward only", remedy="Ask with first and after")
-        visible = self._visible
+        visible = self.visible
         slots = None if filter is None else self._registry.slots_of(self._filtered(filter))
         after = None if page.after is None else reading.search_cursor(self._cursors.read(page.after))
         words = text if text and not text.isspace() else None  # an empty search box lists all
-        ranks = self.sighted.score if order is SearchOrder.FAIR_SCORE else None
+        ranks = self.sighted.columns.score if order is SearchOrder.FAIR_SCORE else None
         query = SearchQuery(words, types, slots, order, tuple(langs or ()), ranks, size, after)
         result = self._catalog.search.search(query, visible)
         cursors = tuple(self._cursors.write(cursor) for cursor in result.cursors)
@@ -733,7 +731,7 @@ class View:
         if not self.exists(iri):
             raise NotFound(f"no lineage is known of {iri}", iri=iri, remedy="Check the IRI.")
         try:
-            return self._catalog.lineage.walk(iri, None, direction, depth, max_nodes, self._visible, kept)
+            return self._catalog.lineage.walk(iri, None, direction, depth, max_nodes, self.visible, kept)
         except NotFound:
             alone = (LineageNode(iri, 0, 0, 0),) if kept is None or kept(iri) else ()
             return LineageResult(alone, (), False, 0, 0)  # no dataset: nothing flows here

@@ -23,7 +23,7 @@ from fairmesh.catalog.model import EVERYTHING, FIELDS, Action, Need
 from fairmesh.catalog.rdf import NamedNode, Triple
 from fairmesh.catalog.registry import Registry, Sight
 from fairmesh.catalog.search import SearchResult
-from fairmesh.catalog.standing import Standings
+from fairmesh.catalog.standing import Columns, Standings
 from fairmesh.catalog.view import Found, View
 from law.asking import Focus
 
@@ -168,6 +168,19 @@ def overviews_of_all(patch: pytest.MonkeyPatch) -> None:
 @plant("search", "facets", given="fields")
 def verdicts_on_what_is_hidden(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Standings, "whole", lambda self, grants: self._registry.visible(grants) & Need.READ == Need.READ)
+
+
+@plant("search", "facets", given="fields", policies="fields links")
+def verdicts_on_fields_that_are_not_there(patch: pytest.MonkeyPatch) -> None:
+    """A finding about a hidden field counts where the document lacks the field, and not where the field is hidden."""
+    honest = Standings.seen
+
+    def seen(self: Standings, slots: Any) -> Columns:
+        columns = honest(self, slots)
+        columns.need[:] = 0
+        return columns
+
+    patch.setattr(Standings, "seen", seen)
 
 
 @plant("changes", "edges")
@@ -386,13 +399,35 @@ def relations_counted_before_filter(patch: pytest.MonkeyPatch) -> None:
 
 @plant("revisions", "number")
 def revisions_by_the_policy_of_their_time(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(View, "_granted_then", lambda self, keys: dict.fromkeys(keys, EVERYTHING))
+    patch.setattr(View, "granted_then", lambda self, keys: dict.fromkeys(keys, EVERYTHING))
 
 
 @plant("conformance", policies="fields links")
 def rules_judge_what_is_hidden(patch: pytest.MonkeyPatch) -> None:
     honest = View.statements
     patch.setattr(View, "statements", lambda self, *product: honest(_seeing_fields(self), *product))
+
+
+def _reading(view: View) -> View:
+    """The same view, with the right to read what may only be discovered."""
+    other = copy.copy(view)
+    other._grants = np.where(view._grants > 0, view._grants | Need.READ, view._grants)
+    sight = other.sight = Sight(other._registry, other._grants, other._graph.match)
+    other._granted, other._node_visible, other._triple_visible = sight.granted, sight.node, sight.triple
+    other._read, other._heads = {}, {}
+    return other
+
+
+@plant("conformance", names="public internal nobody")
+def discoverable_products_judged(patch: pytest.MonkeyPatch) -> None:
+    honest = View.conformance
+    patch.setattr(View, "conformance", lambda self, product: honest(_reading(self), product))
+
+
+@plant("fair", names="public internal nobody")
+def discoverable_products_assessed(patch: pytest.MonkeyPatch) -> None:
+    honest = View.fair
+    patch.setattr(View, "fair", lambda self, product: honest(_reading(self), product))
 
 
 @plant(kinds="validate register", names="people sales")

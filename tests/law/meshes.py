@@ -31,7 +31,7 @@ from fairmesh.catalog.document import (
     read,
 )
 from fairmesh.catalog.governance import Case as Judging
-from fairmesh.catalog.governance import RuleSet
+from fairmesh.catalog.governance import Judgement, RuleSet, Stops
 from fairmesh.catalog.model import (
     ANONYMOUS,
     CLASSIFICATION,
@@ -301,24 +301,25 @@ class RememberingValidator(meshes.Here):
 
     def __init__(self, size: int) -> None:
         super().__init__(governed(), size)
-        self._judged: dict[object, Report] = {}
+        self._judged: dict[object, Judgement] = {}
 
     def validate(
         self, document: bytes, background: bytes, *, product: str, domain: str, own: frozenset[str], iri_base: str,
         now: datetime, offline: bool = False, timeout: float = 0,
     ) -> Report:  # fmt: skip
         case = Judging(document, background, product, domain, own)
-        return self.validate_many([case], iri_base=iri_base, now=now, offline=offline)[0]
+        return self._one(case, iri_base, now, offline).report
 
-    def validate_many(
-        self, cases: Sequence[Judging], *, iri_base: str, now: datetime, offline: bool = False, timeout: float = 0
-    ) -> list[Report]:
+    def judge_many(
+        self, cases: Sequence[Judging], *, iri_base: str, now: datetime, offline: bool = False, timeout: float = 0,
+        stops: Stops | None = None,
+    ) -> list[Judgement]:  # fmt: skip
         return [self._one(case, iri_base, now, offline) for case in cases]
 
-    def _one(self, case: Judging, iri_base: str, now: datetime, offline: bool) -> Report:
+    def _one(self, case: Judging, iri_base: str, now: datetime, offline: bool) -> Judgement:
         question = (case, iri_base, now, offline)
         if question not in self._judged:
-            self._judged[question] = super().validate_many([case], iri_base=iri_base, now=now, offline=offline)[0]
+            self._judged[question] = super().judge_many([case], iri_base=iri_base, now=now, offline=offline)[0]
         return self._judged[question]
 
 
@@ -385,7 +386,7 @@ class Mesh(meshes.Mesh):
 
     def documents(self) -> list[bytes]:
         """All there ever was."""
-        return [entry.draft.document for entry in self.journal.entries([EntryKind.REGISTER])]
+        return [entry.draft.document for entry in self.journal.entries(kinds=[EntryKind.REGISTER])]
 
     def decide_by(self, access: Access) -> None:
         """Put another policy in force."""

@@ -112,6 +112,7 @@ SHOWN: Mapping[int, tuple[str, tuple[str, ...]]] = {
     )),
     20: ("validation reports never name hidden nodes", (
         f"{LAW}[rules_told_of_hidden_nodes]", f"{LAW}[rules_judge_what_is_hidden]",
+        f"{LAW}[discoverable_products_judged]", f"{LAW}[discoverable_products_assessed]",
         "unit/test_view.py::test_reports_name_nothing_hidden",
     )),
     21: ("registering a taken IRI, or referring to a hidden one, is no oracle", (

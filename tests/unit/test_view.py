@@ -17,15 +17,12 @@ from fairmesh.catalog.model import (
     Direction,
     Entry,
     FacetField,
-    Finding,
     IriFilter,
     LineageDirection,
     PageRequest,
     ProductFilter,
     PropertyTest,
-    Report,
     SearchOrder,
-    Severity,
     Subject,
     WalkStep,
 )
@@ -173,25 +170,30 @@ def test_the_retirement_of_a_hidden_revision_is_hidden_with_it(mesh: Mesh) -> No
             assert [r.number for r in view.revisions(BASE + "web.a", PageRequest()).items] == numbers
 
 
-def test_reports_name_nothing_hidden(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
-    schema = "https://ext.example/schema"
-    extra = f"""<web.a/data> dct:conformsTo <{schema}> . <{schema}> csvw:column <{LAKE}/pay> .
-      <{LAKE}/pay> a csvw:Column ; csvw:name "pay" ; fm:classification c:restricted ."""
+def test_reports_name_nothing_hidden(mesh: Mesh) -> None:
+    """A rule finds fault with a masked column, which it names, and with another; its owner is told of both."""
+    extra = f"""<web.a/data/schema> csvw:column <web.a/data/column/pay> , <web.a/data/column/odd> .
+      <web.a/data/column/pay> a csvw:Column ; csvw:name "pay" ; fm:classification c:restricted .
+      <web.a/data/column/odd> a csvw:Column ; csvw:name "odd" ; dct:relation <{SECRET}> ."""
     mesh.load([secret(), product("web.a", extra=extra)])
+    pay, odd = (f"{BASE}web.a/data/column/{name}" for name in ("pay", "odd"))
+    for subject, named in ((ANALYST, {odd}), (STEWARD, {odd, pay})):
+        with mesh.reading(subject) as view:
+            report = view.conformance(BASE + "web.a")
+            assert report is not None
+            assert {f.focus for f in report.findings if f.rule == "core/22"} == named
+            assert view.conformance(BASE + "nowhere.x") is None
+            assert (view.conformance(BASE + SECRET) is None) is (subject is ANALYST)
+            assert subject is STEWARD or (pay not in str(report) and SECRET not in str(report))
 
-    def found(focus: str, value: str | None = None) -> Finding:
-        return Finding("core/1", "urn:r", Severity.WARNING, (("", "Mend it"),), focus, "urn:p", value, "urn:c", 40, 2)
 
-    report = Report("rules", (
-        found(f"{LAKE}/pay"), found(schema, f"<{LAKE}/pay>"), found(BASE + "web.a", f"<{BASE}{SECRET}>"),
-        found(BASE + "web.a/data"),
-    ))  # fmt: skip
-    monkeypatch.setattr(mesh.judge, "report", lambda *_: report)
+@pytest.mark.parametrize(("word", "told"), [("internal", True), ("confidential", False), ("restricted", False)])
+def test_a_product_is_judged_and_assessed_for_who_may_read_it(mesh: Mesh, word: str, told: bool) -> None:
+    mesh.load([secret(word)])
     with mesh.reading(ANALYST) as view:
-        assert [f.focus for f in view.conformance(BASE + "web.a").findings] == [BASE + "web.a/data"]
-        assert view.conformance(BASE + SECRET) == view.conformance(BASE + "nowhere.x")
-    with mesh.reading(STEWARD) as view:
-        assert view.conformance(BASE + "web.a") == report
+        assert (view.product(key=SECRET) is not None) is (word != "restricted")
+        judged = (view.conformance(BASE + SECRET), view.fair(BASE + SECRET))
+        assert [found is not None for found in judged] == [told, told]
 
 
 @pytest.mark.parametrize("iri", ["", "x", "not an iri", "http://[bad", "http://a/%zz", BASE + "term/a b"])
