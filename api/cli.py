@@ -21,6 +21,7 @@ from fairmesh.api.commands import (
     add_data,
     add_format,
     add_reader,
+    add_text_or_json,
     client,
     command,
     existing,
@@ -285,7 +286,7 @@ def _add_reading(commands: Commands) -> None:
     search.add_argument(
         "--first", type=_positive, default=20, metavar="N", help="hits shown, at most 200 (default: 20)"
     )
-    search.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
+    add_text_or_json(search)
     lineage = command(
         commands, "lineage", _lineage, "where data comes from and where it goes",
         "Lineage of a product (by key), or of a product, dataset or column (by IRI), both ways unless one is given.",
@@ -295,7 +296,7 @@ def _add_reading(commands: Commands) -> None:
     way.add_argument("--upstream", action="store_true", help="only what it is derived from")
     way.add_argument("--downstream", action="store_true", help="only what is derived from it")
     lineage.add_argument("--depth", type=_positive, default=100, metavar="N", help="hops, at most 100 (default: 100)")
-    lineage.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
+    add_text_or_json(lineage)
     for parser in (show, search, lineage):
         add_reader(parser)
 

@@ -67,6 +67,18 @@ def add_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, default="text", help="how findings are written (default: text)")
 
 
+def add_text_or_json(parser: argparse.ArgumentParser) -> None:
+    """`--format`, for commands that answer with what they found: see `print_found`."""
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
+
+
+def add_as_of(parser: argparse.ArgumentParser) -> None:
+    """`--as-of`, read as `moment` does."""
+    parser.add_argument(
+        "--as-of", metavar="WHEN", type=moment, help="then: 2026-05-31 (its end, UTC) or 2026-05-31T12:00:00Z"
+    )
+
+
 def add_reader(parser: argparse.ArgumentParser) -> None:
     """`--server`, for commands that only ask: see `reader`."""
     parser.add_argument(

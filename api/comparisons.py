@@ -14,8 +14,9 @@ SHOWN = 10
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
-    """`{changes: [{kind, what, node, label, before, after, statements}], version: {before, after, required, moved,
-    enough, note, proposed}, broken: [iri], promised, unannounced}`; see docs/changes.md."""
+    """`{changes: [{kind, what, node, label, before, after, statements, line, column}], version: {before, after,
+    required, moved, enough, note, proposed, line, column}, broken: [iri], promised, unannounced}`; see docs/changes.md.
+    """
     return {
         "changes": [asdict(change) for change in comparison.changes],
         "version": asdict(comparison.version),
@@ -55,7 +56,8 @@ def version_line(comparison: Mapping[str, Any]) -> str:
     version = comparison["version"]
     said = f"version {version['before'] or 'none'} -> {version['after'] or 'none'}"
     if not version["enough"]:
-        said += f": {version['required']} step needed, {version['proposed']} or later"
+        step = "" if version["required"] == "none" else f"{version['required']} step needed, "
+        said += f": {step}{version['proposed']} or later"
     if version["note"]:
         said += f" ({version['note']})"
     if breaking(comparison) and not comparison["promised"]:

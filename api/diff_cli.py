@@ -21,9 +21,10 @@ from fairmesh.api.wording import term
 from fairmesh.catalog import rdf
 from fairmesh.catalog.changes import compare
 from fairmesh.catalog.config import Settings
-from fairmesh.catalog.document import DCAT, ProductDocument
+from fairmesh.catalog.dependents import remedy
+from fairmesh.catalog.document import ProductDocument
 from fairmesh.catalog.errors import BreakingChange, ConfigError, InputError, NotFound
-from fairmesh.catalog.intake import Intake
+from fairmesh.catalog.intake import Intake, with_places
 from fairmesh.catalog.model import Severity
 from fairmesh.catalog.places import Positions
 
@@ -80,10 +81,11 @@ def _of_files(before: Document, after: Document) -> dict[str, Any]:
         raise InputError(
             f"{before.file} describes {old.key}, {after.file} {new.key}", remedy="Compare revisions of one product"
         )
-    comparison = compare(
-        rdf.load(old.nquads), rdf.load(new.nquads), product=new.product, iri_base=settings.iri_base
-    )  # fmt: skip
-    return {"key": new.key, "product": new.product, "comparison": comparison_json(comparison)}
+    base = settings.iri_base
+    comparison = compare(rdf.load(old.nquads), rdf.load(new.nquads), product=new.product, iri_base=base)
+    places = Positions(after.content, new.media_type, base, lambda: rdf.load(new.nquads))
+    placed = with_places(comparison, places)
+    return {"key": new.key, "product": new.product, "comparison": comparison_json(placed)}
 
 
 def _read(intake: Intake, document: Document) -> ProductDocument:
@@ -152,24 +154,22 @@ def _verdict(document: Document, found: Mapping[str, Any]) -> Verdict:
     if comparison["unannounced"]:
         count = len(breaking(comparison))
         detail = f"{count} breaking change{'s' if count > 1 else ''}; {version_line(comparison)}"
-        remedy = f"Raise dcat:version to {comparison['version']['proposed']}, or keep what others rely on"
-        problem = {"code": BreakingChange.code, "detail": detail, "remedy": remedy}
+        todo = remedy((change["what"] for change in breaking(comparison)), comparison["version"]["proposed"])
+        line, column = (comparison["version"].get(name) for name in ("line", "column"))
+        problem = {"code": BreakingChange.code, "detail": detail, "remedy": todo, "line": line, "column": column}
     verdict = Verdict(
         document.file, 409 if problem else 200, found["key"], problem=problem,
-        findings=tuple(_findings(document, found)), product=found["product"], comparison=comparison,
+        findings=tuple(_findings(comparison)), product=found["product"], comparison=comparison,
     )  # fmt: skip
-    return verdict.at_version(submissions.place_of(document, verdict, DCAT + "version"))
+    return verdict.at_version()
 
 
-def _findings(document: Document, found: Mapping[str, Any]) -> Iterator[Finding]:
-    comparison = found["comparison"]
-    base = found["product"].removesuffix(found["key"])
-    places = Positions(document.content, document.media_type or rdf.sniff(document.content), base)
+def _findings(comparison: Mapping[str, Any]) -> Iterator[Finding]:
     worst = Severity.VIOLATION if comparison["unannounced"] else Severity.WARNING
     for change in comparison["changes"]:
         severity = worst if change["kind"] == "breaking" else Severity.INFO
-        predicates = [statement["predicate"] for statement in change["statements"] if statement["added"]]
-        place = places.find(change["node"], predicates[0] if predicates else None) or places.find(found["product"])
-        line, column = place or (None, None)
         message = f"{change['kind']}: {change_line(change)}"
-        yield Finding(change["what"], severity.value, message, change["node"], None, None, line, column)
+        yield Finding(
+            change["what"], severity.value, message, change["node"], None, None, change.get("line"),
+            change.get("column"),
+        )  # fmt: skip

@@ -11,7 +11,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fairmesh.api import rules_reads
-from fairmesh.api.commands import Commands, add_data, add_reader, command, existing, moment, print_found, reader
+from fairmesh.api.commands import (
+    Commands,
+    add_as_of,
+    add_data,
+    add_reader,
+    add_text_or_json,
+    command,
+    existing,
+    print_found,
+    reader,
+)
 from fairmesh.api.output import Progress, Waiting
 from fairmesh.api.verdicts import OK, REFUSED
 from fairmesh.catalog.config import Settings
@@ -33,9 +43,7 @@ def add(commands: Commands) -> None:
         "Counts are of what you may see, by today's policy.",
     )  # fmt: skip
     governance.add_argument("--domain", metavar="D", help="of this domain: its key, label or IRI")
-    governance.add_argument(
-        "--as-of", metavar="WHEN", type=moment, help="then: 2026-05-31 (its end, UTC) or 2026-05-31T12:00:00Z"
-    )
+    add_as_of(governance)
     governance.add_argument(
         "--trend", metavar="N", type=_points, default=0, help="also at N moments from the beginning on, 2 to 60"
     )
@@ -53,7 +61,7 @@ def add(commands: Commands) -> None:
         "--first", metavar="N", type=_first, default=20, help="at most so many, 1 to 200 (default: 20)"
     )
     for parser in (governance, changes):
-        _add_text_or_json(parser)
+        add_text_or_json(parser)
         add_reader(parser)
     _add_revalidate(commands)
 
@@ -67,11 +75,7 @@ def _add_revalidate(commands: Commands) -> None:
     )  # fmt: skip
     add_data(revalidate)
     revalidate.add_argument("--governance", metavar="DIR", help="folder or bundle of rule sets to put in force first")
-    _add_text_or_json(revalidate)
-
-
-def _add_text_or_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
+    add_text_or_json(revalidate)
 
 
 def _points(text: str) -> int:

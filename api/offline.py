@@ -77,7 +77,8 @@ class Checker:
             document.nquads, b"", product=document.product, domain=document.access.domain, own=document.own,
             iri_base=base, now=now, offline=True,
         )  # fmt: skip
-        placed = with_lines(report, content, document.media_type, base)
+        places = Positions(content, document.media_type, base, lambda: rdf.load(document.nquads))
+        placed = with_lines(report, places)
         self._reports[given.file] = placed
         verdict = Verdict.judged(given.file, document.key, placed, record=given.record)
         if min_fair is None:
@@ -86,5 +87,4 @@ class Checker:
         assessment = fair.assess(
             rdf.load(document.nquads), product=document.product, iri_base=base, register=register, at=now
         )
-        place = Positions(content, document.media_type, base).find(document.product)
-        return replace(verdict, fair=fair_json(assessment)).at_least(min_fair, place)
+        return replace(verdict, fair=fair_json(assessment)).at_least(min_fair, places.find(document.product))

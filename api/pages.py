@@ -41,8 +41,10 @@ def node_page(view: View, iri: str, iri_base: str, above: str = "") -> bytes:
     return _page(label, f"<p><code>{escape(iri)}</code> {types}</p>{about}{above}{''.join(parts)}")
 
 
-def _conformance(report: Report) -> str:
-    """Nothing where nothing was found."""
+def _conformance(report: Report | None) -> str:
+    """Nothing where nothing was found, or nothing may be read."""
+    if report is None:
+        return ""
     groups = report.groups()
     rows = [_finding(group) for group in groups]
     rows += [

@@ -17,7 +17,7 @@ from fairmesh.api.problems import problem
 from fairmesh.api.verdicts import Finding, Run, Verdict
 from fairmesh.catalog.access import Access, EmbeddedEngine, PolicySet
 from fairmesh.catalog.errors import ConfigError, FairmeshError, InputError, PolicyUnavailable
-from fairmesh.catalog.policing import TEST_SECONDS, check_files, read_folder, rules_of
+from fairmesh.catalog.policing import POLICY_FILES, TEST_SECONDS, read_folder, rules_of
 from fairmesh.catalog.policyfiles import POLICIES
 from fairmesh.catalog.policytables import Row, read_table
 from fairmesh.catalog.policytests import entries, is_rego_test, is_table, run_tests
@@ -186,7 +186,7 @@ def _gate(judge: _Judge) -> _Listening | None:
     if not proposal.files:
         judge.notes.append(f"there is no policy in {proposal.folder}")
     try:
-        check_files(proposal.files)
+        POLICY_FILES.check(proposal.files)
         engine = _Listening(rules_of(proposal.whole))
     except (ConfigError, InputError) as error:
         judge.error("policy/load", error)

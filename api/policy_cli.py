@@ -16,10 +16,11 @@ from fairmesh.api import policy_reads
 from fairmesh.api.client import Refused
 from fairmesh.api.commands import (
     Commands,
+    add_as_of,
     add_format,
     add_reader,
+    add_text_or_json,
     command,
-    moment,
     print_found,
     reader,
     write_file,
@@ -56,7 +57,7 @@ def add(commands: Commands) -> None:
     explain.add_argument("actor", metavar="ACTOR", help="id of a subject with a token, anonymous, or facts as JSON")
     explain.add_argument("action", metavar="ACTION", choices=ACTIONS, help=", ".join(ACTIONS))
     explain.add_argument("name", metavar="KEY", help="the product's key (or IRI)")
-    _add_text_or_json(explain)
+    add_text_or_json(explain)
     add_reader(explain)
 
 
@@ -94,7 +95,7 @@ def _add_publishing(actions: Commands) -> None:
         parser.add_argument("folder", metavar="DIR", help="the policy files")
         parser.add_argument("--domain", metavar="D", help="DIR holds the files of this domain; all others stay")
         parser.add_argument("--allow-widening", action="store_true", help="somebody may come to see or do more")
-        _add_text_or_json(parser)
+        add_text_or_json(parser)
         add_reader(parser)
 
 
@@ -104,18 +105,16 @@ def _add_reading(actions: Commands) -> None:
         "The policy in force: its revision, who published it and when, and its rules. --out writes them to files, to\n"
         "be read or published again.",
     )  # fmt: skip
-    shown.add_argument(
-        "--as-of", metavar="WHEN", type=moment, help="then: 2026-05-31 (its end, UTC) or 2026-05-31T12:00:00Z"
-    )
+    add_as_of(shown)
     shown.add_argument("--out", metavar="DIR", help="write the rules to this folder, which must be empty or absent")
-    _add_text_or_json(shown)
+    add_text_or_json(shown)
     who = command(
         actions, "who", _who, "who may do what with a product",
         "What everybody who has a token, and the anonymous visitor, may do with a product. Those whom the policy\n"
         "cannot tell apart come together.",
     )  # fmt: skip
     who.add_argument("name", metavar="KEY", help="the product's key (or IRI)")
-    _add_text_or_json(who)
+    add_text_or_json(who)
     bundle = command(
         actions, "bundle", _bundle, "fetch the signed bundle for OPA servers",
         "Fetch the bundle that OPA servers poll: the policies in force and the facts they are asked about, signed.",
@@ -124,10 +123,6 @@ def _add_reading(actions: Commands) -> None:
     bundle.add_argument("--public-key", metavar="FILE", help="write the key that verifies it here")
     for parser in (shown, who, bundle):
         add_reader(parser)
-
-
-def _add_text_or_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
 
 
 # -- judging ----------------------------------------------------------------------------------------------------------

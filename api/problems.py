@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from fairmesh.api.auth import Unauthenticated
-from fairmesh.api.comparisons import breaks_json, comparison_json
+from fairmesh.api.comparisons import breaking, breaks_json, comparison_json
 from fairmesh.catalog import errors, fair, model
 from fairmesh.catalog.model import Severity
 
@@ -70,7 +70,8 @@ def problem(status: int, code: str, detail: str, remedy: str = "", **members: ob
 
 
 def problem_of(error: errors.FairmeshError) -> dict[str, Any]:
-    """The problem document of an error: with its place, its report or its decision, where it has one."""
+    """The problem document of an error: with its place, its report, its decision or the `breaking` changes of a
+    comparison, where it has one."""
     used_by = getattr(error, "still_used_by", None)
     return problem(
         status_of(error),
@@ -81,6 +82,7 @@ def problem_of(error: errors.FairmeshError) -> dict[str, Any]:
         column=error.column,
         report=report_json(error.report) if isinstance(error, errors.NotConforming) else None,
         decision=decision_json(error.decision) if isinstance(error, errors.Forbidden) else None,
+        breaking=breaking(comparison_json(error.comparison)) if isinstance(error, errors.BreakingChange) else None,
         still_used_by=[node.iri for node in used_by] if used_by is not None else None,
     )
 

@@ -131,8 +131,11 @@ def _label(node: Mapping[str, Any] | None) -> str | None:
 
 
 def _conformance(report: Mapping[str, Any]) -> Iterator[str]:
-    """How it stands, then each rule that found something, with its remedy."""
+    """How it stands, then each rule that found something, with its remedy. Nothing where nothing was judged: the caller
+    may not read the product."""
     counts, groups = report["counts"], report["groups"]
+    if not (report["conforms"] or counts["violation"]):
+        return
     waived = sum(group["count"] for group in groups if group["waivedUntil"])
     said = counts_text(counts["violation"] - waived, counts["warning"], counts["info"], waived)
     yield f"  conformance     {said}"

@@ -10,6 +10,7 @@ import sys
 import time as clock
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,11 @@ from fairmesh.api import rules_reads
 from fairmesh.api.client import Client, Refused
 from fairmesh.api.commands import (
     Commands,
+    add_as_of,
     add_format,
     add_reader,
+    add_text_or_json,
     command,
-    moment,
     print_found,
     reader,
     write_files,
@@ -91,16 +93,16 @@ def _add_publishing(actions: Commands) -> None:
         actions, "publish", _publish, "put rules in force",
         "Put a rule set in force at once, for every registration that comes after. It is linted and its examples are\n"
         "tried first; if it is refused, the one in force stays. Products are judged again in the background: one that\n"
-        "no longer conforms stays registered, and is marked. Rules in force that the set lacks would go: it is\n"
-        f"refused unless --allow-removing says that this is meant.\n\n{_SETS}",
+        "no longer conforms stays registered, and is marked. Rules and vocabulary terms in force that the set\n"
+        f"lacks would go: it is refused unless --allow-removing says that this is meant.\n\n{_SETS}",
     )  # fmt: skip
     publish.add_argument("--dry-run", action="store_true", help="go all the way short of putting it in force")
-    publish.add_argument("--allow-removing", action="store_true", help="rules in force that the set lacks may go")
+    publish.add_argument("--allow-removing", action="store_true", help="rules and terms in force that it lacks may go")
     publish.add_argument("--wait", action="store_true", help="until all products you may read are judged by it")
     for parser in (impact, publish):
         parser.add_argument("place", metavar="DIR", nargs="?", help="the rule set (default: the one that ships)")
         parser.add_argument("--domain", metavar="D", help="only domains/D/ of it; all other rules stay")
-        parser.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
+        add_text_or_json(parser)
         add_reader(parser)
 
 
@@ -110,11 +112,9 @@ def _add_show(actions: Commands) -> None:
         "The rule set in force: its revision, who put it there and when, and every rule with what it does, who keeps it"
         "\nand when that changes. --out writes its files, to be read or published again.",
     )  # fmt: skip
-    shown.add_argument(
-        "--as-of", metavar="WHEN", type=moment, help="then: 2026-05-31 (its end, UTC) or 2026-05-31T12:00:00Z"
-    )
+    add_as_of(shown)
     shown.add_argument("--out", metavar="DIR", help="write the files to this folder, which must be empty or absent")
-    shown.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
+    add_text_or_json(shown)
     add_reader(shown)
 
 
@@ -247,7 +247,7 @@ def _test(options: argparse.Namespace) -> int:
         notes = ["no example was tried: the rules cannot be used as they are"]
     else:
         rules = RuleSet(found.files, settings.engine)
-        verdicts = _tried(rules, found, options.at or datetime.now(UTC), settings.iri_base)
+        verdicts = _tried(rules, found, options.at or datetime.now(UTC), settings)
         notes = [str(each) for each in rules.unsupported]
         if options.at:
             notes.append(f"judged as on {options.at:%Y-%m-%d}")
@@ -256,23 +256,24 @@ def _test(options: argparse.Namespace) -> int:
     return run.exit_code
 
 
-def _tried(rules: RuleSet, found: RuleFiles, now: datetime, iri_base: str) -> list[Verdict]:
-    from fairmesh.catalog.document import read
+def _tried(rules: RuleSet, found: RuleFiles, now: datetime, settings: Settings) -> list[Verdict]:
+    """A verdict for each example. They are read and judged in processes that are stopped when that does not end."""
     from fairmesh.catalog.examples import check_examples
+    from fairmesh.catalog.governance import Validator
+    from fairmesh.catalog.intake import Intake
     from fairmesh.catalog.rdf import TURTLE
     from fairmesh.catalog.rulelint import Problem
 
-    results = check_examples(
-        rules, found.examples, lambda data: read(data, TURTLE, iri_base), iri_base=iri_base, now=now
-    )
-    remedy = "Correct the rule, or the example"
-    return [
-        _verdict(
-            found.shown(each.file),
-            [Problem(each.file, 1, None, "example", each.problem, remedy, True)] if each.problem else [],
-        )
-        for each in results
-    ]
+    verdicts = []
+    progress = Progress("trying", len(found.examples))
+    with closing(Intake(settings, 1)) as intake, closing(Validator(rules, 1)) as validator:
+        for each in check_examples(
+            validator, found.examples, lambda data: intake.document(data, TURTLE), iri_base=settings.iri_base, now=now
+        ):
+            problem = Problem(each.file, 1, None, "example", each.problem, each.remedy, True)
+            verdicts.append(_verdict(found.shown(each.file), [problem] if each.problem else []))
+            progress.add(1)
+    return verdicts
 
 
 # -- impact and publish -----------------------------------------------------------------------------------------------
@@ -283,15 +284,16 @@ _POLL = 0.5
 
 def _impact(options: argparse.Namespace) -> int:
     found, files = _sent(options)
+    server = reader(options)
     try:
-        with Waiting("every product is judged"):
-            impact = rules_reads.propose(reader(options), files, options.domain, options.at)
+        with Waiting("products are judged", lambda: rules_reads.impact_progress(server)):
+            impact = rules_reads.propose(server, files, options.domain, options.at)
     except rules_reads.Unusable as error:
         return _unusable("rules impact", found, error.problems, options.format)
     except Refused as error:
         raise _told(error, found) from None
     print_found(impact, rules_reads.impact_lines, options.format)
-    if removed := _removed(impact["changes"]):
+    if removed := _removed(impact):
         _say(f"fairmesh: {removed} in force would be removed; what passes by that is not mended. {_KEEP}")
     count = impact["newlyFailing"]
     if not count or options.allow_failing:
@@ -323,17 +325,17 @@ def _publish(options: argparse.Namespace) -> int:
     print_found({**done, "governance": standing}, _published_lines, options.format)
     if not refused:
         return OK
-    _say(f"fairmesh: {_removed(done['changes'])} in force would be removed, and nothing was published. {_KEEP}")
+    _say(f"fairmesh: {_removed(done)} in force would be removed, and nothing was published. {_KEEP}")
     return REFUSED
 
 
 def _published_lines(done: Mapping[str, Any]) -> Iterable[str]:
     if done["digest"] is None:
-        yield from rules_reads.changed_rules(done["changes"])
+        yield from rules_reads.changed(done)
         return
     word = "published" if done["published"] else "unchanged" if done["unchanged"] else "publishable"
     yield f"{word}  {done['digest']}"
-    yield from rules_reads.changed_rules(done["changes"])
+    yield from rules_reads.changed(done)
     for each in done["problems"]:
         line = f":{each['line']}" if each["line"] else ""
         yield f"  {each['file']}{line}: warning [rules/{each['rule']}] {each['message']}. {each['fix']}"
@@ -349,10 +351,12 @@ def _published_lines(done: Mapping[str, Any]) -> Iterable[str]:
 _KEEP = "Send their files, too, or one domain's alone with --domain; publish with --allow-removing if it is meant"
 
 
-def _removed(changes: Iterable[Mapping[str, Any]]) -> str:
-    """How many rules go, in words; nothing when none does."""
-    count = sum(change["after"] is None for change in changes)
-    return f"{count} rule{'' if count == 1 else 's'}" if count else ""
+def _removed(found: Mapping[str, Any]) -> str:
+    """How many rules and vocabulary terms go, in words; nothing when none does."""
+    rules = sum(change["after"] is None for change in found["changes"])
+    terms = sum(len(each["terms"]) for each in found["removedTerms"])
+    counted = ((rules, "rule"), (terms, "vocabulary term"))
+    return " and ".join(f"{count} {one}{'' if count == 1 else 's'}" for count, one in counted if count)
 
 
 def _waited(server: Client, standing: Mapping[str, int]) -> Mapping[str, int]:

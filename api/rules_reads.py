@@ -10,12 +10,15 @@ from typing import Any
 from fairmesh.api.client import Client
 from fairmesh.api.output import table
 from fairmesh.api.policy_reads import refuse
-from fairmesh.catalog.errors import InputError, NotFound
+from fairmesh.catalog.errors import FairmeshError, InputError, NotFound
 
 PATIENCE = 3600.0
 """Seconds without an answer after which a server that judges its whole mesh counts as gone."""
+_PROGRESS_PATIENCE = 2.0
 SHOWN = 20
 """Rows that one table of text shows; JSON has them all."""
+_TERMS = 3
+"""Removed terms of one level that are named; JSON has them all."""
 _NONE = "no rule set was in force"
 
 _PROBLEMS = """
@@ -31,6 +34,7 @@ mutation Propose($input: ProposeRulesInput!) {
   proposeRules(input: $input) {
     impact {
       proposed at products failingBefore failingAfter newlyFailing newlyWarned newlyPassing changes { ...Changed }
+      removedTerms { level terms }
       byRule { ...Counts } byDomain { ...Counts } byOwner { ...Counts } failed { rule products }
     }
     problems { ...Problem } errors { ...Failures }
@@ -44,12 +48,14 @@ _PUBLISH = (
     """
 mutation Publish($input: PublishRulesInput!) {
   publishRules(input: $input) {
-    published unchanged digest changes { ...Changed } problems { ...Problem } errors { ...Failures }
+    published unchanged digest changes { ...Changed } removedTerms { level terms } problems { ...Problem }
+    errors { ...Failures }
   }
 }
 """
     + _PROBLEMS
 )
+_PROGRESS = "query Progress { ruleImpactProgress { done total } }"
 _PENDING = "query Pending { governance { products conforming pending } }"
 _IN_FORCE = """
 query InForce($asOf: DateTime) { ruleSet(asOf: $asOf) { digest at by source domain files { path content } } }
@@ -108,14 +114,23 @@ def propose(client: Client, files: Mapping[str, bytes], domain: str | None, at: 
 def publish(
     client: Client, files: Mapping[str, bytes], domain: str | None, *, dry_run: bool, allow_removing: bool
 ) -> dict[str, Any]:
-    """`{published, unchanged, digest, changes, problems}`, problems being warnings. Without a digest it was refused for
-    the rules it removes. Raises as `propose`."""
+    """`{published, unchanged, digest, changes, removedTerms, problems}`, problems being warnings. Without a digest it
+    was refused for what it removes. Raises as `propose`."""
     asked = {"input": {**_sent(files, domain), "dryRun": dry_run, "allowRemoving": allow_removing}}
     done = dict(client.graphql(_PUBLISH, asked, timeout=PATIENCE)["publishRules"])
-    if not done["changes"]:
+    if not done["changes"] and not done["removedTerms"]:
         _usable(done)
     del done["errors"]
     return done
+
+
+def impact_progress(client: Client) -> tuple[int, int] | None:
+    """How many products are judged, and of how many, for what the caller waits for; None when nothing is told."""
+    try:
+        found = client.graphql(_PROGRESS, {}, timeout=_PROGRESS_PATIENCE)["ruleImpactProgress"]
+    except FairmeshError:  # it is the answer that matters
+        return None
+    return None if found is None else (found["done"], found["total"])
 
 
 def pending(client: Client) -> Mapping[str, int]:
@@ -161,7 +176,7 @@ def impact_lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The rules that change and how many fail before and after, then by rule, domain and owner, most newly failing
     first."""
     yield f"rule set {_short(found['proposed'])} on {found['at'][:10]}, {_count(found['products'], 'product')} judged"
-    yield from changed_rules(found["changes"])
+    yield from changed(found)
     yield f"failing        {found['failingBefore']} -> {found['failingAfter']}"
     yield f"newly failing  {found['newlyFailing']}"
     yield f"newly warned   {found['newlyWarned']}"
@@ -181,8 +196,10 @@ def impact_lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield from _failed(found["failed"])
 
 
-def changed_rules(changes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Every rule that a set removes, adds or states otherwise, in this order, each with what it does."""
+def changed(found: Mapping[str, Any]) -> Iterator[str]:
+    """Every rule that a set removes, adds or states otherwise, in this order, each with what it does; then, by level,
+    the vocabulary terms that it removes."""
+    changes: Sequence[Mapping[str, Any]] = found["changes"]
     for sign, chosen in (
         ("-", [each for each in changes if each["after"] is None]),
         ("+", [each for each in changes if each["before"] is None]),
@@ -190,6 +207,11 @@ def changed_rules(changes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     ):
         for line in table([(each["rule"], _becomes(each)) for each in chosen]):
             yield f"  {sign} {line}"
+    for each in found["removedTerms"]:
+        terms = each["terms"]
+        more = f" and {len(terms) - _TERMS} more" if len(terms) > _TERMS else ""
+        told = ", ".join(f"<{iri}>" for iri in terms[:_TERMS])
+        yield f"  - {each['level']}/vocabulary.ttl  {_count(len(terms), 'term')}: {told}{more}"
 
 
 def _becomes(change: Mapping[str, Any]) -> str:

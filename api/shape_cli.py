@@ -23,9 +23,8 @@ from fairmesh.catalog import rdf
 from fairmesh.catalog.config import Settings
 from fairmesh.catalog.errors import ConfigError, FairmeshError, InputError
 from fairmesh.catalog.intake import Intake
-from fairmesh.catalog.places import Positions
+from fairmesh.catalog.places import Positions, StatementPlaces
 from fairmesh.catalog.rdf import N_TRIPLES, TURTLE, BlankNode, NamedNode, Triple
-from fairmesh.catalog.rulefiles import Places
 
 if TYPE_CHECKING:
     from fairmesh.catalog.model import Finding as Found
@@ -241,7 +240,7 @@ class _Places:
     def __init__(self, given: Document, data: Sequence[Triple], iri_base: str) -> None:
         media_type = rdf.sniff(given.content, given.media_type)
         self._positions = Positions(given.content, media_type, iri_base)
-        self._exact = Places(given.content, tuple(data)) if media_type in (TURTLE, N_TRIPLES) else None
+        self._exact = StatementPlaces(given.content, tuple(data)) if media_type in (TURTLE, N_TRIPLES) else None
         self._stated: dict[tuple[str, str], list[Triple]] = defaultdict(list)
         self._subjects: dict[str, NamedNode | BlankNode] = {}
         self._users: dict[str, Triple] = {}

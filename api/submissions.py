@@ -10,7 +10,6 @@ from typing import Any
 from fairmesh.api.client import Client, Outgoing, Refused, Unreachable, batches
 from fairmesh.api.verdicts import DENIED, UNAVAILABLE, Verdict, exit_code
 from fairmesh.catalog import rdf
-from fairmesh.catalog.document import DCAT
 from fairmesh.catalog.errors import FairmeshError, InputError, ParseError
 from fairmesh.catalog.feeds import FeedDocument, Import, ImportOptions, Problem, dbt, dcat
 from fairmesh.catalog.places import Positions
@@ -192,21 +191,21 @@ def send(
 
 
 def _answered(document: Document, result: Mapping[str, Any], anonymous: bool) -> Verdict:
-    """The server's verdict, with the place of a version that does not suffice, and what an anonymous caller can do."""
+    """The server's verdict, with the step that a version lacks, and what an anonymous caller can do."""
     found = Verdict.of(document.file, result, key=document.key, record=document.record)
     if anonymous and found.problem is not None and found.exit_code == DENIED:
         remedy = f"{found.problem.get('remedy') or 'Say who you are'}. There is no token: set FAIRMESH_TOKEN"
         found = replace(found, problem={**found.problem, "remedy": remedy})
-    return found.at_version(place_of(document, found, DCAT + "version"))
+    return found.at_version()
 
 
-def place_of(document: Document, verdict: Verdict, predicate: str | None = None) -> tuple[int, int] | None:
-    """Line and column where the document states this of its product, else where it begins to describe it."""
+def place_of(document: Document, verdict: Verdict) -> tuple[int, int] | None:
+    """Line and column where the document begins to describe its product."""
     if verdict.product is None or verdict.key is None:
         return None
     base = verdict.product.removesuffix(verdict.key)
     places = Positions(document.content, rdf.sniff(document.content, document.media_type), base)
-    return places.find(verdict.product, predicate)
+    return places.find(verdict.product)
 
 
 def _hopeless(error: Refused | Unreachable) -> bool:

@@ -141,17 +141,12 @@ class Verdict:
         found = replace(self, findings=self.findings + advice)
         return replace(found, status=422, problem=problem) if self.ok else found
 
-    def at_version(self, place: tuple[int, int] | None) -> Verdict:
-        """With what its version lacks told at `place` (line and column), where `dcat:version` is stated.
-
-        A refusal for it gets the place. A step that is missing and refuses nothing comes as a finding `version-step`:
-        a warning when something live breaks, else advice.
-        """
-        if self.comparison is None or self.comparison["version"]["enough"]:
+    def at_version(self) -> Verdict:
+        """With a step of the version that is missing and refuses nothing as a finding `version-step`, where
+        `dcat:version` is stated: a warning when something live breaks, else advice."""
+        if self.comparison is None or self.comparison["version"]["enough"] or self.code == BreakingChange.code:
             return self
-        line, column = place or (None, None)
-        if self.problem is not None and self.code == BreakingChange.code:
-            return replace(self, problem={**self.problem, "line": line, "column": column})
+        line, column = (self.comparison["version"].get(name) for name in ("line", "column"))
         severity = Severity.WARNING if self.comparison["unannounced"] else Severity.INFO
         said, focus = version_line(self.comparison), self.product or self.key or ""
         step = Finding(VERSION_STEP, severity.value, said, focus, None, None, line, column)
@@ -159,8 +154,11 @@ class Verdict:
 
     def unplaced(self) -> Verdict:
         """Without lines and columns: those of a converted document mean nothing in its source."""
+        nowhere = {"line": None, "column": None}
         findings = tuple(replace(finding, line=None, column=None) for finding in self.findings)
-        problem = self.problem and {**self.problem, "line": None, "column": None}
+        problem = None if self.problem is None else {**self.problem, **nowhere}
+        if problem is not None and "breaking" in problem:
+            problem["breaking"] = [{**change, **nowhere} for change in problem["breaking"]]
         return replace(self, findings=findings, problem=problem)
 
     @property

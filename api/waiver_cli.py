@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 from fairmesh.api.client import Client, Refused
-from fairmesh.api.commands import Commands, add_reader, command, print_found, reader
+from fairmesh.api.commands import Commands, add_reader, add_text_or_json, command, print_found, reader
 from fairmesh.api.output import table
 from fairmesh.api.wording import until_text
 
@@ -74,7 +74,7 @@ def add(commands: Commands) -> None:
     withdraw = command(actions, "withdraw", _withdraw, "end a waiver now")
     withdraw.add_argument("id", metavar="ID", help="as `waiver list` shows it")
     for parser in (grant, listed, withdraw):
-        parser.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
+        add_text_or_json(parser)
         add_reader(parser)
 
 

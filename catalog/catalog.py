@@ -19,6 +19,7 @@ from fairmesh.catalog import rdf
 from fairmesh.catalog.access import Access
 from fairmesh.catalog.bundle import Bundles
 from fairmesh.catalog.changes import Comparison, compare
+from fairmesh.catalog.chronicle import Chronicle
 from fairmesh.catalog.config import Settings
 from fairmesh.catalog.dependents import Dependents, breaks, refusal
 from fairmesh.catalog.document import ProductDocument
@@ -35,7 +36,7 @@ from fairmesh.catalog.errors import (
 from fairmesh.catalog.fair import Assessment, assess
 from fairmesh.catalog.governance import RuleSet
 from fairmesh.catalog.graph import Graph, OxigraphGraph
-from fairmesh.catalog.intake import Intake, with_lines
+from fairmesh.catalog.intake import Intake, with_lines, with_places
 from fairmesh.catalog.journal import Journal
 from fairmesh.catalog.judging import Judge, Judged
 from fairmesh.catalog.model import (
@@ -56,11 +57,12 @@ from fairmesh.catalog.model import (
     Submission,
 )
 from fairmesh.catalog.opening import check_base, claim, load_rules
+from fairmesh.catalog.places import Positions
 from fairmesh.catalog.policing import Policies, Publishing
 from fairmesh.catalog.projection import statement_changes
 from fairmesh.catalog.rdf import Literal, NamedNode, Triple
 from fairmesh.catalog.registry import Product
-from fairmesh.catalog.ruling import RulePublishing, Ruling, Rulings
+from fairmesh.catalog.ruling import RulePublishing, Ruling, Rulings, rules_of
 from fairmesh.catalog.standing import Standing
 from fairmesh.catalog.storage import Storage, alive
 from fairmesh.catalog.view import View
@@ -160,6 +162,7 @@ class Catalog:
         self.publishing = Publishing(policies, self.registry, record, ruleset, settings.workers, clock)
         self.waivers = Waivers(journal, settings.iri_base, lambda: rulings.current.rules, self._waive, clock)
         self.judge = Judge(self)
+        self.chronicle = Chronicle(self.storage)
         self.rule_publishing = RulePublishing(rulings, settings, record, self.judge.nudge, clock)
 
     @property
@@ -189,6 +192,7 @@ class Catalog:
         with ExitStack() as undo:
             lock = undo.enter_context(claim(settings.data))
             journal = undo.enter_context(closing(Journal.open(settings.data)))
+            clock = journal.ascending(clock)
             check_base(journal, settings, clock)
             graph = undo.enter_context(closing(OxigraphGraph(settings.data / "graph")))
             policies = undo.enter_context(closing(Policies.open(settings, journal, now=clock())))
@@ -234,7 +238,7 @@ class Catalog:
         self._threads.shutdown(cancel_futures=True)
         self._intake.close()
         self.rule_publishing.close()
-        self.rulings.current.validator.close()
+        self.rulings.close()
         self.judge.join()
         if not self.judge.waiting:
             with suppress(OSError):  # without the mark all is judged again
@@ -350,7 +354,7 @@ class Catalog:
         stated += [Triple(rule, _CREATOR, Literal(subject.id)) for rule in modes]  # who tries a rule answers for it
         files = {**ruling.version.files, "org/trial/shapes.ttl": rdf.serialize(stated, rdf.TURTLE)}
         version = replace(ruling.version, files=files)
-        return self.rulings.ruling(version, RuleSet(version.rules, self.settings.engine), size=1)
+        return self.rulings.ruling(version, RuleSet(rules_of(version.files), self.settings.engine), size=1)
 
     def retire(
         self, subject: Subject, iri: str, *, channel: str, reason: str | None = None, replaced_by: str | None = None,
@@ -382,7 +386,9 @@ class Catalog:
             if if_revision is not None and if_revision != product.revision:
                 raise _stale(product, if_revision)
             if users and not force:
-                raise StillUsed(f"{product.key} is still read by {len(users)} products", users)
+                raise StillUsed(
+                    f"{product.key} is still read by {len(users)} product{'s' if len(users) > 1 else ''}", users
+                )
             detail = {"created": product.created_at.isoformat(), "reason": reason, "replaced_by": replaced_by,
                       "at": at.isoformat() if at else None}  # fmt: skip
             draft = Draft(
@@ -436,10 +442,10 @@ class Catalog:
 
         def judge(attempt: _Attempt) -> None:
             if attempt.outcome is None:
-                judged = self._judge(attempt, backgrounds[id(attempt)], now, offline, ruling)
                 if dry_run:
                     attempt.fair = self._assessed(attempt, ruling, now)
-                else:
+                judged = self._judge(attempt, backgrounds[id(attempt)], now, offline, ruling)
+                if not dry_run:
                     self._approve(attempt, subject, judged, access.policy_digest, ruling, now)
 
         self._each(judge, open_attempts)
@@ -540,8 +546,23 @@ class Catalog:
         new = [t for t in rdf.load(document.nquads) if rdf.iri_of(t.object) not in unseen]
         attempt.changes = () if attempt.same else statement_changes(old, new)
         if alive(attempt.stored):
-            attempt.comparison = compare(old, new, product=document.product, iri_base=self.iri_base)
+            assert attempt.stored is not None
+            attempt.comparison = self._compared(old, new, document.product, attempt.stored.home, view)
             attempt.breaks = breaks(view, attempt.comparison)
+
+    def _compared(self, old: list[Triple], new: list[Triple], product: str, home: str, view: View) -> Comparison:
+        """With the revision before. What a draft goes live with is measured by what was live last, too: else what was
+        promised could be taken back by way of a draft."""
+        found = compare(old, new, product=product, iri_base=self.iri_base)
+        last = view.last_live(home) if found.live and not found.promised else None
+        if last is None:
+            return found
+        number, promised = last
+        again = compare(promised, new, product=product, iri_base=self.iri_base)
+        if not again.unannounced:
+            return found
+        notes = again.version.note, f"compared with revision {number}, the last that was live"
+        return replace(again, version=replace(again.version, note="; ".join(filter(None, notes))))
 
     def _judge(self, attempt: _Attempt, background: bytes, now: datetime, offline: bool, ruling: Ruling) -> Judged:
         document = attempt.document
@@ -552,7 +573,12 @@ class Catalog:
             iri_base=self.iri_base, now=now, offline=offline,
         )  # fmt: skip
         report = apply(bare, self.waivers.in_force(home, now), now)
-        attempt.report = with_lines(report, attempt.submission.content, document.media_type, self.iri_base)
+        places = Positions(
+            attempt.submission.content, document.media_type, self.iri_base, lambda: rdf.load(document.nquads)
+        )  # fmt: skip
+        attempt.report = with_lines(report, places)
+        if attempt.comparison is not None:
+            attempt.comparison = with_places(attempt.comparison, places)
         if not report.conforms:
             broken = sorted({f.rule for f in report.findings if f.gates})
             raise NotConforming(

@@ -12,7 +12,7 @@
     |- Retired               the product is retired (410)
     |- Conflict              the change contradicts what is stored
     |  |- StaleRevision      the caller's revision is not the current one
-    |  `- BreakingChange     what others rely on goes, and the version does not say so
+    |  `- BreakingChange     what others rely on goes, and the version does not say so (has the comparison)
     |- PolicyUnavailable     no policy decision could be had; everything is refused
     |- StorageUnavailable    the journal cannot be written; reads go on
     |- JournalCorrupt        the journal's hash chain is broken (names the entry)
@@ -28,6 +28,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fairmesh.catalog.changes import Comparison
     from fairmesh.catalog.model import Decision, Report
 
 
@@ -128,6 +129,11 @@ class StaleRevision(Conflict):
 
 class BreakingChange(Conflict):
     code = "breaking-change"
+
+    def __init__(self, message: str, comparison: Comparison, *, remedy: str = "") -> None:
+        version = comparison.version
+        super().__init__(message, remedy=remedy, line=version.line, column=version.column)
+        self.comparison = comparison
 
 
 class PolicyUnavailable(FairmeshError):

@@ -47,12 +47,12 @@ class Filters:
             tests.append(lambda p: product_status(view.facts(p).status) in words)
         if filter.conforms is not None:
             wanted = int(filter.conforms)
-            tests.append(lambda p: view.sighted.conforms[p.slot] == wanted)
+            tests.append(lambda p: view.sighted.columns.conforms[p.slot] == wanted)
         if filter.fair_at_least is not None:
             least = filter.fair_at_least
             if not 0 <= least <= 1:
                 raise InputError(f"a FAIR score of at least {least}", remedy="Give a number from 0 to 1")
-            tests.append(lambda p: view.sighted.score[p.slot] >= least)
+            tests.append(lambda p: view.sighted.columns.score[p.slot] >= least)
         if filter.updated_from is not None:
             start = filter.updated_from
             tests.append(lambda p: p.updated_at >= start)

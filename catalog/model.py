@@ -738,7 +738,8 @@ class Outcome:
 
     `error` is None when it was (or would be) registered; then `change` is created, updated or unchanged. `report`,
     `decision` and `changes` are there as far as the pipeline got; `comparison` with the revision before, and who
-    depends on what breaks, when there was one and the subject may see it; `fair` on a dry run, when it was judged.
+    depends on what breaks, when there was one and the subject may see it; `fair` on a dry run, when it was judged,
+    conforming or not.
     """
 
     key: str | None

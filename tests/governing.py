@@ -155,7 +155,7 @@ class Governed:
     def conforms(self, key: str, subject: Subject = STEWARD) -> bool | None:
         """What facets say of a product: None when nothing is said to the subject."""
         with self.view(subject) as view:
-            mark = int(view.sighted.conforms[self.catalog.registry.by_key[key].slot])
+            mark = int(view.sighted.columns.conforms[self.catalog.registry.by_key[key].slot])
         return None if mark < 0 else bool(mark)
 
 

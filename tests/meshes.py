@@ -19,18 +19,18 @@ from samples import BASE
 from fairmesh.catalog import Settings, View
 from fairmesh.catalog.access import Access, EmbeddedEngine, PolicySet
 from fairmesh.catalog.catalog import Catalog
+from fairmesh.catalog.chronicle import Chronicle
 from fairmesh.catalog.decisionlog import RecordedDecisions
-from fairmesh.catalog.document import ProductDocument, own_nodes, read
+from fairmesh.catalog.document import ProductDocument, read
 from fairmesh.catalog.errors import StorageUnavailable
-from fairmesh.catalog.fair import Scores, score
-from fairmesh.catalog.governance import Case, RuleSet, Validator, validate
+from fairmesh.catalog.governance import Case, Judgement, RuleSet, Stops, Validator, judge
 from fairmesh.catalog.graph import VOCABULARY, OxigraphGraph
 from fairmesh.catalog.judging import Judge
-from fairmesh.catalog.model import Draft, Entry, EntryKind, Report, Subject
-from fairmesh.catalog.policing import InUse, Policies, PolicyVersion, Publishing
-from fairmesh.catalog.rdf import load
-from fairmesh.catalog.ruling import RulePublishing, RulesVersion, Ruling, Rulings
+from fairmesh.catalog.model import Draft, Entry, EntryKind, Subject
+from fairmesh.catalog.policing import InUse, Policies, Publishing
+from fairmesh.catalog.ruling import RulePublishing, Ruling, Rulings
 from fairmesh.catalog.storage import Storage
+from fairmesh.catalog.versions import Version, Versions
 from fairmesh.catalog.waivers import Waivers
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -87,11 +87,13 @@ class History:
     def product_head(self, product: str) -> Entry | None:
         return next(iter(self.product_history(product)), None)
 
-    def entries(self, kinds: Collection[EntryKind]) -> Iterator[Entry]:
-        return iter([entry for entry in self.all if entry.draft.kind in kinds])
+    def entries(self, after: int = 0, kinds: Collection[EntryKind] = tuple(EntryKind)) -> Iterator[Entry]:
+        return iter([entry for entry in self.all if entry.draft.kind in kinds and entry.seq > after])
 
-    def headlines(self, kinds: Collection[EntryKind], *, since: datetime | None = None) -> Iterator[Entry]:
-        return iter([e for e in self.entries(kinds) if since is None or e.draft.at >= since])
+    def headlines(
+        self, kinds: Collection[EntryKind], *, since: datetime | None = None, after: int = 0
+    ) -> Iterator[Entry]:
+        return iter([e for e in self.entries(after, kinds) if since is None or e.draft.at >= since])
 
 
 def register_entry(number: int, document: bytes, product: str, key: str, revision: int, created: datetime) -> Entry:
@@ -102,6 +104,19 @@ def register_entry(number: int, document: bytes, product: str, key: str, revisio
     return Entry(number, draft, "", "")
 
 
+class OneVersion(Versions):
+    """One version, which is all there ever was, without a journal."""
+
+    def __init__(self, only: Version) -> None:
+        self.newest = self._only = only
+
+    def of(self, digest: str) -> Version | None:
+        return self._only if digest == self._only.digest else None
+
+    def in_force(self, at: datetime) -> Version | None:
+        return self._only if at >= self._only.at else None
+
+
 class Standing(Policies):
     """One policy, which is all there ever was, without a journal."""
 
@@ -109,13 +124,10 @@ class Standing(Policies):
 
     def __init__(self, access: Access) -> None:
         self._log = None
-        self._past = []
         start = NOW - timedelta(days=300)
-        version = PolicyVersion(access.policy_digest, start, "fairmesh", "folder", None, access.policies.files)
+        version = Version(access.policy_digest, start, "fairmesh", "folder", None, access.policies.files)
+        self.versions = OneVersion(version)
         self._in_use = InUse(version, access)
-
-    def in_force(self, at: datetime) -> PolicyVersion | None:
-        return self.current if at >= self.current.at else None
 
     def recorded(self) -> RecordedDecisions:
         return RecordedDecisions(Path("/nowhere"))
@@ -131,21 +143,11 @@ class Standing(Policies):
 class Here(Validator):
     """Judges in this process: what these tests send is no danger to it."""
 
-    def validate_many(
-        self, cases: Sequence[Case], *, iri_base: str, now: datetime, offline: bool = False, timeout: float = 0
-    ) -> list[Report]:
-        return [
-            validate(
-                self.rules, c.document, c.background, product=c.product, domain=c.domain, iri_base=iri_base, now=now,
-                own=frozenset(own_nodes(load(c.document), c.product, iri_base)) if c.own is None else c.own,
-                offline=offline,
-            )
-            for c in cases
-        ]  # fmt: skip
-
-    def scores(self, cases: Sequence[Case], *, iri_base: str, timeout: float = 0) -> list[Scores]:
-        register = self.rules.register
-        return [score(load(c.document), product=c.product, iri_base=iri_base, register=register) for c in cases]
+    def judge_many(
+        self, cases: Sequence[Case], *, iri_base: str, now: datetime, offline: bool = False, timeout: float = 0,
+        stops: Stops | None = None,
+    ) -> list[Judgement]:  # fmt: skip
+        return [judge(self.rules, case, iri_base=iri_base, now=now, offline=offline) for case in cases]
 
 
 @cache
@@ -157,19 +159,14 @@ def settings() -> Settings:
 def ruling() -> Ruling:
     """The rules that ship, as if they had been in force for long."""
     start = NOW - timedelta(days=300)
-    return Ruling(
-        RulesVersion(rules().digest, start, "fairmesh", "folder", None, rules().files), rules(), Here(rules(), 1)
-    )
+    return Ruling(Version(rules().digest, start, "fairmesh", "folder", None, rules().files), rules(), Here(rules(), 1))
 
 
 class OneRuling(Rulings):
     """One rule set, which is all there ever was, without a journal."""
 
     def __init__(self, only: Ruling) -> None:
-        self._past, self._known, self._current = [], {}, only
-
-    def in_force(self, at: datetime) -> RulesVersion | None:
-        return self.current.version if at >= self.current.version.at else None
+        self.versions, self._past, self._current = OneVersion(only.version), None, only
 
 
 def _unpublished(draft: Draft, then: Callable[[Entry], None]) -> None:
@@ -197,6 +194,7 @@ class Mesh(Catalog):
         self.registry, self.search, self.lineage = self.storage.registry, self.storage.search, self.storage.lineage
         self.waivers = Waivers(self.journal, BASE, rules, _unpublished, self.clock)
         self.judge = Judge(self)
+        self.chronicle = Chronicle(self.storage)
 
     @property
     def publishing(self) -> Publishing:  # type: ignore[override]
@@ -209,6 +207,7 @@ class Mesh(Catalog):
     def add(self, entry: Entry) -> None:
         self.graph.replace(entry.draft.product, entry.draft.document, entry.seq)
         self.storage.place(entry)
+        self.storage.applied = entry.seq
         self.journal.all.append(entry)  # type: ignore[attr-defined]
 
     def load(self, documents: Sequence[bytes]) -> None:

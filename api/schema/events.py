@@ -13,18 +13,18 @@ from fairmesh.api.schema.operation import Info
 from fairmesh.api.schema.resources import Counted, Resource, resource_or_none
 from fairmesh.api.schema.types import Revision
 from fairmesh.catalog import events
-from fairmesh.catalog.events import ChangeKind
+from fairmesh.catalog.events import EventKind
 
-strawberry.enum(ChangeKind, name="ChangeKind")
+strawberry.enum(EventKind, name="ChangeKind")
 
 
 @strawberry.type
 class Change:
-    of: strawberry.Private[events.Change]
+    of: strawberry.Private[events.Event]
     cursor: str = strawberry.field(description="Position in the feed: go on with after.")
 
     @strawberry.field
-    def kind(self) -> ChangeKind:
+    def kind(self) -> EventKind:
         return self.of.kind
 
     @strawberry.field
@@ -64,7 +64,7 @@ class ChangeEdge:
 
 
 @strawberry.type
-class ChangeConnection(Counted[events.Change]):
+class ChangeConnection(Counted[events.Event]):
     @strawberry.field
     def edges(self) -> list[ChangeEdge]:
         return [ChangeEdge(cursor=cursor, node=Change(of=found, cursor=cursor)) for cursor, found in self.rows()]
@@ -84,7 +84,7 @@ class EventQueries:
     def changes(
         self,
         info: Info,
-        kinds: list[ChangeKind] | None = UNSET,
+        kinds: list[EventKind] | None = UNSET,
         domain: strawberry.ID | None = UNSET,
         resource: strawberry.ID | None = UNSET,
         first: int | None = 20,
@@ -92,7 +92,7 @@ class EventQueries:
     ) -> ChangeConnection:
         operation = info.context
         product = operation.product(operation.iri(resource)) if isinstance(resource, str) else None
-        page = events.changes(
+        page = events.events(
             operation.view,
             operation.catalog,
             kinds=frozenset(kinds) if isinstance(kinds, list) else None,

@@ -14,6 +14,7 @@ from typing import Any
 
 import strawberry
 from graphql import (
+    AbortedGraphQLExecutionError,
     DocumentNode,
     ExecutionResult,
     GraphQLError,
@@ -208,8 +209,11 @@ class Engine:
                 is_async_iterable=_never,  # type: ignore[arg-type]
                 abort_signal=deadline,  # type: ignore[arg-type]
             )
-        except GraphQLError as late:  # the deadline passed between two root fields
-            result = ExecutionResult(None, [late])
+        except (GraphQLError, AbortedGraphQLExecutionError) as late:
+            # the deadline passed between two root fields, or while a field was resolved
+            done = late.aborted_result if isinstance(late, AbortedGraphQLExecutionError) else None
+            found = (done.errors or []) if isinstance(done, ExecutionResult) else []
+            result = ExecutionResult(None, [*found, deadline.reason])
         finally:
             operation.close()
         assert isinstance(result, ExecutionResult)

@@ -9,7 +9,7 @@ from fairmesh.api.schema.operation import Operation
 from fairmesh.api.schema.reports import ValidationReport
 from fairmesh.api.schema.resources import Decision
 from fairmesh.api.schema.types import Revision
-from fairmesh.catalog import errors, model
+from fairmesh.catalog import errors
 
 
 @strawberry.interface(
@@ -43,10 +43,8 @@ class Conflict(UserError):
 
 def revision_of(operation: Operation, product: str | None, number: int | None = None) -> Revision | None:
     """A revision of a product the caller may read: the one with this number, else the newest."""
-    if product is None:
-        return None
-    found = operation.view.revisions(product, model.PageRequest()).items
-    return next((Revision.of(r) for r in found if number is None or r.number == number), None)
+    found = None if product is None else operation.view.revision(product, number)
+    return None if found is None else Revision.of(found)
 
 
 def user_error(operation: Operation, error: Exception, path: list[str], product: str | None) -> UserError:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import strawberry
 
-from fairmesh.api.schema.inputs import field
+from fairmesh.api.schema.inputs import shown
 from fairmesh.catalog import fair
 from fairmesh.catalog.fair import Basis
 
@@ -20,70 +20,30 @@ FairBasis = strawberry.enum(
 
 @strawberry.type
 class FairIndicator:
-    of: strawberry.Private[fair.Indicator]
-
-    @strawberry.field
-    def code(self) -> str:
-        return self.of.code
-
-    @strawberry.field
-    def title(self) -> str:
-        return self.of.title
-
-    @strawberry.field
-    def priority(self) -> str:
-        return self.of.priority
-
-    @field(description="Null: not assessed.")
-    def passed(self) -> bool | None:
-        return self.of.passed
-
-    @strawberry.field
-    def basis(self) -> Basis:
-        return self.of.basis
-
-    @strawberry.field
-    def evidence(self) -> str | None:
-        return self.of.evidence
-
-    @strawberry.field
-    def fix(self) -> str | None:
-        return self.of.fix
+    code: str
+    title: str
+    priority: str
+    passed: bool | None = strawberry.field(description="Null: not assessed.")
+    basis: Basis = strawberry.field(
+        description="DECLARED also stands for the three that no product can declare, for they need the data or the"
+        f" network: their evidence begins with {fair.NEVER.partition(',')[0]!r}."
+    )
+    evidence: str | None
+    fix: str | None
 
 
 @strawberry.type
 class FairAssessment:
-    of: strawberry.Private[fair.Assessment]
+    score: float = strawberry.field(description="Means nothing where every indicator's `passed` is null: it is 0 then.")
+    findable: float
+    accessible: float
+    interoperable: float
+    reusable: float
+    at: datetime
+    indicators: list[FairIndicator]
 
-    @strawberry.field
-    def score(self) -> float:
-        return self.of.score
-
-    @strawberry.field
-    def findable(self) -> float:
-        return self.of.findable
-
-    @strawberry.field
-    def accessible(self) -> float:
-        return self.of.accessible
-
-    @strawberry.field
-    def interoperable(self) -> float:
-        return self.of.interoperable
-
-    @strawberry.field
-    def reusable(self) -> float:
-        return self.of.reusable
-
-    @strawberry.field
-    def at(self) -> datetime:
-        return self.of.at
-
-    @strawberry.field
-    def indicators(self) -> list[FairIndicator]:
-        return [FairIndicator(of=indicator) for indicator in self.of.indicators]
-
-
-def unassessed(at: datetime) -> fair.Assessment:
-    """What is said of a document that could not be judged."""
-    return fair.Assessment(0.0, 0.0, 0.0, 0.0, 0.0, at, ())
+    @classmethod
+    def maybe(cls, found: fair.Assessment | None, at: datetime, why: str) -> FairAssessment:
+        """Where nothing was assessed, `why` is the evidence of every indicator."""
+        found = found or fair.unassessed(why, at=at)
+        return shown(cls, found, {"indicators": [shown(FairIndicator, each) for each in found.indicators]})

@@ -6,10 +6,12 @@ The names are those of the published schema. Python names differ only where Grap
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, NewType, TypeVar
+from types import MappingProxyType
+from typing import Any, NewType, Protocol, TypeVar, cast
 
 import strawberry
 from strawberry import UNSET
@@ -30,6 +32,7 @@ from fairmesh.catalog.model import (
 from fairmesh.catalog.rdf import JSON_LD, N_QUADS, N_TRIPLES, RDF_XML, TRIG, TURTLE, node
 
 F = TypeVar("F", bound=Callable[..., object])
+T = TypeVar("T")
 
 # -- directives -------------------------------------------------------------------------------------------------------
 
@@ -63,6 +66,28 @@ def field(
         directives.append(Rdf(iri=rdf))
     decorate: Callable[[F], F] = strawberry.field(name=name, description=description, directives=directives)
     return decorate
+
+
+def shown(kind: type[T], found: object, also: Mapping[str, object] = MappingProxyType({})) -> T:
+    """An object of a published type: its fields are `found`'s attributes of the same names, but for those in `also`."""
+    made: Callable[..., T] = kind
+    names = {each.name for each in fields(cast(Any, kind)) if each.init} - also.keys()
+    return made(**{name: getattr(found, name) for name in names}, **also)
+
+
+class _File(Protocol):
+    path: str
+    content: str
+
+
+def read_files(sent: Sequence[_File]) -> dict[str, bytes]:
+    """The files by path. Raises `InputError` for one that is given twice."""
+    files: dict[str, bytes] = {}
+    for file in sent:
+        if file.path in files:
+            raise errors.InputError(f"{file.path[:200]!r} is given twice", remedy="Give each file once")
+        files[file.path] = file.content.encode("utf-8", "surrogatepass")
+    return files
 
 
 # -- scalars ----------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from dataclasses import replace
 import strawberry
 
 from fairmesh.api.schema.failures import UserError, revision_of, user_error
-from fairmesh.api.schema.fair import FairAssessment, unassessed
+from fairmesh.api.schema.fair import FairAssessment
 from fairmesh.api.schema.inputs import (
     Cost,
     RegisterInput,
@@ -110,11 +110,11 @@ class Mutation(PolicyMutations, RuleMutations, WaiverMutations):
         )
         return ValidatePayload(
             would_register=outcome.error is None,
-            report=ValidationReport(of=report or model.Report(catalog.ruleset_digest), checked=report is not None),
+            report=ValidationReport.maybe(report, catalog.ruleset_digest),
             decision=Decision.of(decision or undecided),
             changes=StatementChange.all(outcome.changes),
             breaks=[LineageNode(of=node) for node in outcome.breaks.nodes] if outcome.breaks is not None else [],
-            fair=FairAssessment(of=outcome.fair or unassessed(catalog.clock())),
+            fair=FairAssessment.maybe(outcome.fair, catalog.clock(), "the document was not judged, see errors"),
             errors=[user_error(operation, outcome.error, _DOCUMENT, outcome.product)] if outcome.error else [],
             client_mutation_id=input.client_mutation_id or None,
         )

@@ -3,7 +3,6 @@ as they do. All but `decide` about oneself is for who may govern; a refusal is t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
 from urllib.parse import quote
@@ -14,16 +13,17 @@ from strawberry import UNSET
 from fairmesh.api.holders import Holder, decide, holder, of_product
 from fairmesh.api.questions import read_subject
 from fairmesh.api.schema.failures import UserError, user_error
-from fairmesh.api.schema.inputs import JSON, Cost, field
+from fairmesh.api.schema.inputs import JSON, Cost, field, read_files, shown
 from fairmesh.api.schema.operation import CHANNEL, Info, Operation
 from fairmesh.api.schema.resources import Decision, Node
 from fairmesh.catalog import errors, model
 from fairmesh.catalog.impact import Change, Impact, SubjectClass, subject_classes
 from fairmesh.catalog.model import ANONYMOUS, Action
 from fairmesh.catalog.policing import Explanation as Explained
-from fairmesh.catalog.policing import PolicyVersion, Widens
+from fairmesh.catalog.policing import Widens
 from fairmesh.catalog.policytests import count_tests, is_rego_test, is_rule
 from fairmesh.catalog.rego import Step
+from fairmesh.catalog.versions import Version
 
 POLICY = "https://w3id.org/fairmesh/policy/"
 """Policy files are named by this and their path."""
@@ -52,7 +52,7 @@ class Policy(Node):
         return _description(self.source)
 
     @classmethod
-    def all(cls, version: PolicyVersion) -> list[Policy]:
+    def all(cls, version: Version) -> list[Policy]:
         return [cls._of(version, path) for path in version.files if is_rule(path)]
 
     @classmethod
@@ -66,7 +66,7 @@ class Policy(Node):
         return next((cls._of(version, path) for path in version.files if is_rule(path) and _iri(path) == iri), None)
 
     @classmethod
-    def _of(cls, version: PolicyVersion, path: str) -> Policy:
+    def _of(cls, version: Version, path: str) -> Policy:
         folder = path.rpartition("/")[0]
         beside = (p for p in version.files if is_rego_test(p) and p.rpartition("/")[0] == folder)
         return cls(
@@ -84,7 +84,7 @@ def _iri(path: str) -> str:
     return POLICY + quote(path)
 
 
-def _in_force(operation: Operation) -> PolicyVersion:
+def _in_force(operation: Operation) -> Version:
     return operation.catalog.policies.version(operation.policy_revision)
 
 
@@ -119,16 +119,7 @@ class SubjectGroup:
 
     @classmethod
     def of(cls, found: SubjectClass) -> SubjectGroup:
-        facts = found.facts
-        return cls(
-            ids=list(found.ids),
-            kind=facts.kind,
-            roles=list(facts.roles),
-            teams=list(facts.teams),
-            domains=list(facts.domains),
-            clearance=facts.clearance,
-            purpose=facts.purpose,
-        )
+        return shown(cls, found.facts, {"ids": found.ids})
 
 
 @strawberry.type
@@ -146,7 +137,7 @@ class FiredRule:
 
     @classmethod
     def of(cls, step: Step) -> FiredRule:
-        return cls(file=step.file, row=step.row, rule=step.rule, value=JSON(step.value))
+        return shown(cls, step)
 
 
 @strawberry.type
@@ -215,14 +206,7 @@ class PolicyChange:
 
     @classmethod
     def of(cls, found: Change) -> PolicyChange:
-        return cls(
-            subjects=None if found.subjects is None else SubjectGroup.of(found.subjects),
-            action=found.action,
-            gains=found.gains,
-            partial=found.partial,
-            count=found.count,
-            examples=list(found.examples),
-        )
+        return shown(cls, found, {"subjects": None if found.subjects is None else SubjectGroup.of(found.subjects)})
 
 
 @strawberry.type(description="Recorded decisions, asked again under the proposed policy.")
@@ -236,26 +220,11 @@ class PolicyReplay:
 @strawberry.type(description="The difference between the policy in force and a proposed one, on the whole mesh.")
 class PolicyImpact:
     of: strawberry.Private[Impact]
-
-    @strawberry.field
-    def current(self) -> str:
-        return self.of.current
-
-    @strawberry.field
-    def proposed(self) -> str:
-        return self.of.proposed
-
-    @field(description="Somebody gains something.")
-    def widens(self) -> bool:
-        return self.of.widens
-
-    @field(description="Classes of subjects that were asked for.")
-    def classes(self) -> int:
-        return self.of.classes
-
-    @field(description="Products of the mesh.")
-    def products(self) -> int:
-        return self.of.products
+    current: str
+    proposed: str
+    widens: bool = strawberry.field(description="Somebody gains something.")
+    classes: int = strawberry.field(description="Classes of subjects that were asked for.")
+    products: int = strawberry.field(description="Products of the mesh.")
 
     @strawberry.field
     def change_count(self) -> int:
@@ -270,10 +239,7 @@ class PolicyImpact:
 
     @strawberry.field
     def replay(self) -> PolicyReplay:
-        found = self.of.replay
-        return PolicyReplay(
-            decisions=found.decisions, to_allow=found.to_allow, to_deny=found.to_deny, skipped=found.skipped
-        )
+        return shown(PolicyReplay, self.of.replay)
 
 
 # -- what clients send and get ----------------------------------------------------------------------------------------
@@ -320,17 +286,8 @@ class PublishPoliciesPayload:
     client_mutation_id: str | None
 
 
-def _files(sent: Sequence[PolicyFileInput]) -> dict[str, bytes]:
-    files: dict[str, bytes] = {}
-    for file in sent:
-        if file.path in files:
-            raise errors.InputError(f"{file.path[:200]!r} is given twice", remedy="Give each file once")
-        files[file.path] = file.content.encode("utf-8", "surrogatepass")
-    return files
-
-
 def _shown(found: Impact | None) -> PolicyImpact | None:
-    return None if found is None else PolicyImpact(of=found)
+    return None if found is None else shown(PolicyImpact, found, {"of": found})
 
 
 # -- fields -----------------------------------------------------------------------------------------------------------
@@ -342,7 +299,7 @@ class PolicyQueries:
     def policies(self, info: Info, as_of: datetime | None = UNSET) -> list[Policy]:
         operation = info.context
         operation.govern()
-        version = operation.catalog.policies.in_force(as_of) if as_of else _in_force(operation)
+        version = operation.catalog.policies.versions.in_force(as_of) if as_of else _in_force(operation)
         return [] if version is None else Policy.all(version)
 
     @field(cost=Cost(weight=2))
@@ -405,7 +362,7 @@ class PolicyMutations:
             with operation.untimed():
                 found = operation.change().publishing.impact(
                     operation.subject,
-                    _files(input.files),
+                    read_files(input.files),
                     channel=CHANNEL,
                     domain=input.domain if isinstance(input.domain, str) else None,
                     known=operation.known(),
@@ -429,7 +386,7 @@ class PolicyMutations:
             with operation.untimed():
                 done = operation.change().publishing.publish(
                     operation.subject,
-                    _files(input.files),
+                    read_files(input.files),
                     channel=CHANNEL,
                     domain=input.domain if isinstance(input.domain, str) else None,
                     known=operation.known(),

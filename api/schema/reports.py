@@ -315,7 +315,14 @@ class FailedEvaluation:
 @strawberry.type
 class ValidationReport:
     of: strawberry.Private[model.Report]
-    checked: strawberry.Private[bool] = True
+    checked: bool = strawberry.field(
+        default=True, description="False: nothing was judged, and `conforms` is false for want of a verdict."
+    )
+
+    @classmethod
+    def maybe(cls, found: model.Report | None, ruleset: str) -> ValidationReport:
+        """Where nothing was judged: nothing is found, and nothing is said to conform."""
+        return cls(of=found or model.Report(ruleset), checked=found is not None)
 
     @strawberry.field
     def conforms(self) -> bool:
@@ -361,7 +368,8 @@ class ValidationReport:
 
     @strawberry.field
     def rdf(self, info: Info, format: RdfFormat | None = RdfFormat.TURTLE) -> str:
-        return rdf.serialize(report_graph(self.of), (format or RdfFormat.TURTLE).value).decode()
+        found = report_graph(self.of) if self.checked else ()
+        return rdf.serialize(found, (format or RdfFormat.TURTLE).value).decode()
 
 
 def _slice(found: Sequence[model.Finding], size: int, after: str | None) -> model.Page[model.Finding]:

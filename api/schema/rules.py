@@ -10,7 +10,7 @@ import strawberry
 from strawberry import UNSET
 
 from fairmesh.api.schema.failures import UserError, user_error
-from fairmesh.api.schema.inputs import Cost, ValidateInput, field
+from fairmesh.api.schema.inputs import Cost, ValidateInput, field, read_files, shown
 from fairmesh.api.schema.inputs import page as page_of
 from fairmesh.api.schema.operation import CHANNEL, Info, Operation
 from fairmesh.api.schema.reports import Shape
@@ -19,13 +19,15 @@ from fairmesh.api.schema.waivers import Waiver, visible
 from fairmesh.catalog import errors
 from fairmesh.catalog.document import tail
 from fairmesh.catalog.model import Kind
-from fairmesh.catalog.overview import Overview, Point, Row, overview, trend
+from fairmesh.catalog.overview import Overview, Row, overview, trend
 from fairmesh.catalog.paging import Cursors
 from fairmesh.catalog.rulefiles import RULES
 from fairmesh.catalog.ruleimpact import Count, RuleImpact, rule_impact
 from fairmesh.catalog.rulelint import Problem
-from fairmesh.catalog.ruling import RefusedRules, RemovesRules, RulesVersion
+from fairmesh.catalog.ruling import RefusedRules, RemovesRules
+from fairmesh.catalog.ruling import RemovedTerms as Removed
 from fairmesh.catalog.ruling import RuleChange as Changed
+from fairmesh.catalog.versions import Version
 from fairmesh.catalog.waivers import domain_of
 
 # -- in force ---------------------------------------------------------------------------------------------------------
@@ -39,7 +41,7 @@ class RuleFile:
 
 @strawberry.type(description="A rule set that was put in force.")
 class RuleSetVersion:
-    of: strawberry.Private[RulesVersion]
+    of: strawberry.Private[Version]
 
     @field(description="What reports name as shapesVersion.")
     def digest(self) -> str:
@@ -75,68 +77,40 @@ class RuleSetVersion:
 
 @strawberry.type
 class GovernanceRow:
-    of: strawberry.Private[Row]
-    rule: strawberry.Private[bool] = False
-
-    @field(description="IRI of the domain or owner, empty for products that name none; or the rule's id.")
-    def key(self) -> str:
-        return self.of.key
+    rule: strawberry.Private[bool]
+    key: str = strawberry.field(
+        description="IRI of the domain or owner, empty for products that name none; or the rule's id."
+    )
+    products: int = strawberry.field(
+        description="Products of the domain or owner; of a rule, those in which it found something."
+    )
+    conforming: int
+    violations: int = strawberry.field(description="Findings that gate and are not waived.")
+    findings: int = strawberry.field(description="All findings, warnings and advice included.")
+    waived: int = strawberry.field(description="Products that conform by waivers alone.")
+    examples: list[str] = strawberry.field(
+        description="Of a rule: at most five keys of products that fail it, or else that it found something in."
+    )
+    fair_mean: float | None
 
     @strawberry.field
     def label(self, info: Info) -> str:
         if self.rule:
-            shape = info.context.view.shape(RULES + self.of.key)
-            return shape.label if shape is not None else self.of.key
-        return info.context.view.label(self.of.key) if self.of.key else ""
+            shape = info.context.view.shape(RULES + self.key)
+            return shape.label if shape is not None else self.key
+        return info.context.view.label(self.key) if self.key else ""
 
-    @field(description="Products of the domain or owner; of a rule, those in which it found something.")
-    def products(self) -> int:
-        return self.of.products
-
-    @strawberry.field
-    def conforming(self) -> int:
-        return self.of.conforming
-
-    @field(description="Findings that gate and are not waived.")
-    def violations(self) -> int:
-        return self.of.violations
-
-    @field(description="All findings, warnings and advice included.")
-    def findings(self) -> int:
-        return self.of.findings
-
-    @field(description="Products that conform by waivers alone.")
-    def waived(self) -> int:
-        return self.of.waived
-
-    @field(description="Of a rule: at most five keys of products that fail it, or else that it found something in.")
-    def examples(self) -> list[str]:
-        return list(self.of.examples)
-
-    @strawberry.field
-    def fair_mean(self) -> float | None:
-        return self.of.fair_mean
+    @classmethod
+    def all(cls, rows: Sequence[Row], *, rules: bool = False) -> list[GovernanceRow]:
+        return [shown(cls, row, {"rule": rules}) for row in rows]
 
 
 @strawberry.type(description="One moment of a trend.")
 class GovernancePoint:
-    of: strawberry.Private[Point]
-
-    @strawberry.field
-    def at(self) -> datetime:
-        return self.of.at
-
-    @strawberry.field
-    def products(self) -> int:
-        return self.of.products
-
-    @strawberry.field
-    def conforming(self) -> int:
-        return self.of.conforming
-
-    @strawberry.field
-    def fair_mean(self) -> float | None:
-        return self.of.fair_mean
+    at: datetime
+    products: int
+    conforming: int
+    fair_mean: float | None
 
 
 @strawberry.type
@@ -186,15 +160,15 @@ class GovernanceReport:
 
     @strawberry.field
     def by_domain(self) -> list[GovernanceRow]:
-        return [GovernanceRow(of=row) for row in self.of.by_domain]
+        return GovernanceRow.all(self.of.by_domain)
 
     @strawberry.field
     def by_shape(self) -> list[GovernanceRow]:
-        return [GovernanceRow(of=row, rule=True) for row in self.of.by_rule]
+        return GovernanceRow.all(self.of.by_rule, rules=True)
 
     @strawberry.field
     def by_owner(self) -> list[GovernanceRow]:
-        return [GovernanceRow(of=row) for row in self.of.by_owner]
+        return GovernanceRow.all(self.of.by_owner)
 
     @field(description="Rules that could not be evaluated on some product.")
     def failed(self) -> list[FailedRule]:
@@ -214,7 +188,7 @@ class GovernanceReport:
     def trend(self, info: Info, points: int = 12) -> list[GovernancePoint]:
         operation = info.context
         return [
-            GovernancePoint(of=point)
+            shown(GovernancePoint, point)
             for point in trend(operation.view, operation.catalog, self.within, self.until, points)
         ]
 
@@ -232,7 +206,17 @@ class RuleChange:
 
     @classmethod
     def all(cls, changes: Sequence[Changed]) -> list[RuleChange]:
-        return [cls(rule=c.rule, before=c.before, after=c.after) for c in changes]
+        return [shown(cls, change) for change in changes]
+
+
+@strawberry.type(description="Vocabulary terms that a level describes, and in another set describes no more.")
+class RemovedTerms:
+    level: str
+    terms: list[str] = strawberry.field(description="Their IRIs.")
+
+    @classmethod
+    def all(cls, removed: Sequence[Removed]) -> list[RemovedTerms]:
+        return [cls(level=each.level, terms=list(each.terms)) for each in removed]
 
 
 @strawberry.type(
@@ -248,17 +232,7 @@ class RuleImpactRow:
 
     @classmethod
     def all(cls, counts: Sequence[Count]) -> list[RuleImpactRow]:
-        return [
-            cls(
-                key=c.key,
-                failing=c.failing,
-                warned=c.warned,
-                passing=c.passing,
-                products=c.products,
-                examples=list(c.examples),
-            )
-            for c in counts
-        ]  # fmt: skip
+        return [shown(cls, count) for count in counts]
 
 
 @strawberry.type(description="What a rule set would change, among the products the author may read.")
@@ -302,6 +276,10 @@ class RuleSetImpact:
         return RuleChange.all(self.of.changes)
 
     @strawberry.field
+    def removed_terms(self) -> list[RemovedTerms]:
+        return RemovedTerms.all(self.of.removed_terms)
+
+    @strawberry.field
     def by_rule(self) -> list[RuleImpactRow]:
         return RuleImpactRow.all(self.of.by_rule)
 
@@ -316,6 +294,12 @@ class RuleSetImpact:
     @field(description="Rules that could not be evaluated on some product.")
     def failed(self) -> list[FailedRule]:
         return FailedRule.all(self.of.failed, self.of.digest)
+
+
+@strawberry.type(description="How far an impact is that is being found out.")
+class ImpactProgress:
+    done: int = strawberry.field(description="Products that are judged.")
+    total: int
 
 
 # -- what clients send and get ----------------------------------------------------------------------------------------
@@ -358,7 +342,7 @@ class PublishRulesInput:
     domain: str | None = UNSET
     dry_run: bool | None = strawberry.field(description="All of it, short of putting it in force.", default=False)
     allow_removing: bool | None = strawberry.field(
-        description="Rules in force that the set does not have may go: without it, such a set is refused.",
+        description="Rules and vocabulary terms in force that the set lacks may go: without it, such a set is refused.",
         default=False,
     )
     client_mutation_id: str | None = UNSET
@@ -380,21 +364,12 @@ class PublishRulesPayload:
     unchanged: bool = strawberry.field(description="The set is in force already.")
     digest: str | None = strawberry.field(description="The digest of the set; null when it is refused.")
     changes: list[RuleChange] = strawberry.field(
-        description="The rules that it adds, removes or states otherwise; also when it is refused for those it removes."
+        description="The rules that it adds, removes or states otherwise; also when it is refused for what it removes."
     )
+    removed_terms: list[RemovedTerms]
     problems: list[RuleProblem]
     errors: list[UserError]
     client_mutation_id: str | None
-
-
-def read_files(sent: Sequence[RuleFileInput]) -> dict[str, bytes]:
-    """The files by path. Raises `InputError` for one that is given twice."""
-    files: dict[str, bytes] = {}
-    for file in sent:
-        if file.path in files:
-            raise errors.InputError(f"{file.path[:200]!r} is given twice", remedy="Give each file once")
-        files[file.path] = file.content.encode("utf-8", "surrogatepass")
-    return files
 
 
 def propose(
@@ -459,8 +434,14 @@ class RuleQueries:
     @field(description="The rule set in force now, or as of a moment; null before the first.", cost=Cost(weight=5))
     def rule_set(self, info: Info, as_of: datetime | None = UNSET) -> RuleSetVersion | None:
         operation = info.context
-        version = operation.catalog.rulings.in_force(as_of) if as_of else operation.view.ruling.version
+        version = operation.catalog.rulings.versions.in_force(as_of) if as_of else operation.view.ruling.version
         return None if version is None else RuleSetVersion(of=version)
+
+    @field(description="Of the proposeRules or proposeShapes that the caller waits for; null when there is none.")
+    def rule_impact_progress(self, info: Info) -> ImpactProgress | None:
+        operation = info.context
+        found = operation.catalog.rule_publishing.impact_under_way(operation.subject)
+        return None if found is None else ImpactProgress(done=found[0], total=found[1])
 
 
 @strawberry.type
@@ -525,6 +506,7 @@ class RuleMutations:
                 unchanged=False,
                 digest=None,
                 changes=RuleChange.all(error.changes if isinstance(error, RemovesRules) else ()),
+                removed_terms=RemovedTerms.all(error.removed_terms if isinstance(error, RemovesRules) else ()),
                 problems=RuleProblem.all(error.problems if isinstance(error, RefusedRules) else ()),
                 errors=[user_error(operation, error, ["input", "files"], None)],
                 client_mutation_id=mutation,
@@ -534,6 +516,7 @@ class RuleMutations:
             unchanged=done.change == "unchanged",
             digest=done.digest,
             changes=RuleChange.all(done.changes),
+            removed_terms=RemovedTerms.all(done.removed_terms),
             problems=RuleProblem.all(done.problems),
             errors=[],
             client_mutation_id=mutation,

@@ -140,11 +140,14 @@ class DataProduct(Resource):
 
     @field(cost=Cost(weight=3))
     def conformance(self, info: Info) -> ValidationReport:
-        return ValidationReport(of=info.context.view.conformance(info.context.product(self.at).home))
+        view = info.context.view
+        return ValidationReport.maybe(view.conformance(info.context.product(self.at).home), view.ruling.digest)
 
     @field(cost=Cost(weight=5))
     def fair(self, info: Info) -> FairAssessment:
-        return FairAssessment(of=info.context.view.fair(info.context.product(self.at).home))
+        operation = info.context
+        found = operation.view.fair(operation.product(self.at).home)
+        return FairAssessment.maybe(found, operation.catalog.clock(), "this product may be found, and not read, by you")
 
     @field(description="Those that hold; with active false those that do not, with null both.", cost=Cost(weight=2))
     def waivers(self, info: Info, active: bool | None = True) -> list[Waiver]:

@@ -9,13 +9,13 @@ import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
-from running import COMMAND, Ran, Server, environment, fairmesh, serving
+from running import COMMAND, Ran, Server, environment, fairmesh, run_inside, serving
 from samples import DOMAINS, product
 
-from fairmesh.api.cli import main
 from fairmesh.api.wording import counts_text
 from fairmesh.catalog import rdf
 from fairmesh.catalog.config import SETTINGS
@@ -57,16 +57,6 @@ def mesh(server: Server, producer: str, tmp_path_factory: pytest.TempPathFactory
     return server
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def _write(name: str, content: bytes | str) -> Path:
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return _write
-
-
 # -- help and usage ----------------------------------------------------------------------------------------------------
 
 
@@ -76,14 +66,7 @@ def inside(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
 
-    def run(*arguments: str) -> Ran:
-        try:
-            code = main(arguments)
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return Ran(code, *capsys.readouterr())
-
-    return run
+    return partial(run_inside, capsys)
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -203,6 +186,15 @@ def test_show_is_the_page_of_what_the_caller_may_see(mesh: Server, producer: str
     assert by_iri.out == full.out
     page = mesh.run("show", "web.visits", "--format", "json", token=producer).json()
     assert page["key"] == "web.visits"
+
+
+def test_how_a_product_stands_is_shown_to_who_may_read_it(mesh: Server, producer: str, write: Write) -> None:
+    plans = write("plans.ttl", product("web.plans", classification="confidential"))
+    assert mesh.run("register", plans, token=producer).code == 0
+    assert "  conformance     conforms" in mesh.run("show", "web.plans", token=producer).out
+    discovered = mesh.run("show", "web.plans", token=mesh.token("passer-by", "--clearance", "internal"))
+    assert "classification" in discovered.out
+    assert "conformance" not in discovered.out
 
 
 def test_show_as_turtle_registers_as_unchanged(mesh: Server, producer: str, write: Write) -> None:

@@ -40,16 +40,6 @@ def producer(server: Server) -> str:
     return server.token("producer", "--role", "producer", *ALL_DOMAINS, "--clearance", "restricted")
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def _write(name: str, content: bytes | str) -> Path:
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return _write
-
-
 def bad_17(key: str) -> bytes:
     """A document that breaks rule 17 and no other."""
     return product(

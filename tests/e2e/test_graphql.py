@@ -6,7 +6,10 @@ import base64
 import json
 import logging
 import re
+import threading
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +17,13 @@ from conftest import ROOT
 from graphql import build_client_schema, get_introspection_query
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from served import BASE, PRODUCTS, Mesh, document, served
+from served import BASE, PRODUCTS, SUBJECTS, Mesh, document, served
 
 from fairmesh.api.schema import Limits
 from fairmesh.api.schema.execution import Engine, Request
 from fairmesh.catalog import Catalog, View, errors
-from fairmesh.catalog.model import ANONYMOUS, SearchOrder
+from fairmesh.catalog.journal import Journal
+from fairmesh.catalog.model import ANONYMOUS, SearchOrder, Subject, Submission
 
 IDS = """{ dataProducts { nodes {
   id key datasets { id columns { nodes { id } } } ports { id } domain { id } terms { id } } } }"""
@@ -214,6 +218,102 @@ def test_hidden_and_absent_read_alike(mesh: Mesh) -> None:
     refusals = [mesh.ask(failing, id=node) for node in (hidden, absent, "garbage")]
     assert refusals[0] == refusals[1] == refusals[2]
     assert refusals[0]["errors"][0]["extensions"]["code"] == "NOT_FOUND"
+
+
+def test_each_change_has_its_revision_however_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = """query($id: ID!) { changes(kinds: [REGISTERED, UPDATED], resource: $id, first: 200) { nodes {
+      kind at revision { number at version changes { added object } } } } }"""
+    read: Counter[str] = Counter()
+    honest = Journal.product_history
+
+    def counted(self: Journal, product: str, **which: Any) -> Any:
+        found = honest(self, product, **which)
+        read[product] += len(found)
+        return found
+
+    with served(tmp_path) as mesh:
+        for number in range(1, 60):
+            assert mesh.put(document("sales.orders", f"Orders {number}"), "sales").status_code == 200
+        id = mesh.data('{ dataProduct(key: "sales.orders") { id } }')["dataProduct"]["id"]
+        listed = """{ dataProduct(key: "sales.orders") { revisions(first: 200) { nodes {
+          number at version changes { added object } } } } }"""
+        revisions = mesh.data(listed)["dataProduct"]["revisions"]["nodes"]
+        monkeypatch.setattr(Journal, "product_history", counted)
+        nodes = mesh.data(feed, id=id)["changes"]["nodes"]
+    assert [node["revision"] for node in nodes] == revisions[::-1]
+    assert [node["revision"]["number"] for node in nodes] == list(range(1, 61))
+    assert all(node["at"] == node["revision"]["at"] for node in nodes)
+    assert sum(read.values()) <= 3 * 60, "each reads itself and the one before, not the whole history"
+
+
+REFUSED = """mutation($content: String!) { validate(input: {metadata: {content: $content}}) {
+  wouldRegister errors { code } report { checked conforms results { totalCount } }
+  fair { score indicators { passed evidence } } } }"""
+
+
+def test_what_is_refused_is_assessed_and_what_was_not_judged_says_so(tmp_path: Path) -> None:
+    live = document("sales.live", "Live orders", status="consume")
+    with served(tmp_path) as mesh:
+        assert mesh.put(live, "sales").status_code == 201
+        found = {
+            name: mesh.data(REFUSED, role, content=text)["validate"]
+            for name, role, text in (
+                ("fine", "sales", live),
+                ("breaking", "sales", live.replace("csvw:datatype xsd:decimal", "csvw:datatype xsd:int")),
+                ("not conforming", "sales", live.replace('dct:title "Live orders"@en ;', "")),
+                ("forbidden", "finance", live),
+                ("syntax", "sales", "<a> <b"),
+            )
+        }
+    codes = {name: [error["code"] for error in answer["errors"]] for name, answer in found.items()}
+    assert codes == {
+        "fine": [], "breaking": ["CONFLICT"], "not conforming": ["NOT_CONFORMING"], "forbidden": ["FORBIDDEN"],
+        "syntax": ["SYNTAX"],
+    }  # fmt: skip
+    assert found["breaking"]["fair"]["score"] == found["fine"]["fair"]["score"] > 0.5
+    assert found["not conforming"]["fair"]["score"] > 0.5
+    checked = {name: (it["report"]["checked"], it["report"]["conforms"]) for name, it in found.items()}
+    assert checked == {
+        "fine": (True, True), "breaking": (True, True), "not conforming": (True, False), "forbidden": (False, False),
+        "syntax": (False, False),
+    }  # fmt: skip
+    for name in ("forbidden", "syntax"):
+        indicators = found[name]["fair"]["indicators"]
+        assert {(it["passed"], it["evidence"]) for it in indicators} == {
+            (None, "not assessed: the document was not judged, see errors")
+        }
+        assert len(indicators) == 41
+
+
+def test_how_a_product_stands_is_for_who_may_read_it(tmp_path: Path) -> None:
+    query = """{ dataProduct(key: "finance.plans") {
+      conformance { checked conforms counts { violation warning info } results { totalCount } groups { rule } rdf }
+      fair { score reusable indicators { passed evidence } } }
+      dataProducts { nodes { key } } conforming: dataProducts(filter: {conforms: true}) { nodes { key } } }"""
+    with served(tmp_path, without="hr.salaries") as mesh:
+        producer = Subject("planner", "service", ("producer",), (), ("finance",), "restricted")
+        plans = Submission(document("finance.plans", "Plans", classification="confidential").encode())
+        assert mesh.catalog.register(producer, [plans], channel="http")[0].error is None
+        found, pages = {}, []
+        for role in ("analyst", "steward"):
+            found[role] = mesh.data(query, role)
+            headers = {"accept": "text/html"} | mesh.headers(role)
+            pages.append(mesh.client.get("/products/finance.plans", headers=headers).text)
+    assert {"key": "finance.plans"} in found["analyst"]["dataProducts"]["nodes"], "it may be discovered"
+    unseen = {"passed": None, "evidence": "not assessed: this product may be found, and not read, by you"}
+    assert found["analyst"]["dataProduct"] == {
+        "conformance": {"checked": False, "conforms": False, "counts": {"violation": 0, "warning": 0, "info": 0},
+                        "results": {"totalCount": 0}, "groups": [], "rdf": ""},
+        "fair": {"score": 0.0, "reusable": 0.0, "indicators": [unseen] * 41},
+    }  # fmt: skip
+    assert {"key": "finance.plans"} not in found["analyst"]["conforming"]["nodes"]
+    seen = found["steward"]["dataProduct"]
+    assert seen["conformance"]["checked"]
+    assert seen["conformance"]["conforms"]
+    assert seen["conformance"]["results"]["totalCount"] > 0
+    assert seen["fair"]["score"] > 0.5
+    assert {"key": "finance.plans"} in found["steward"]["conforming"]["nodes"]
+    assert ["Conformance" in page for page in pages] == [False, True]
 
 
 # -- ids and pages ----------------------------------------------------------------------------------------------------
@@ -547,6 +647,40 @@ def test_the_deadline_ends_an_operation(mesh: Mesh) -> None:
     answer = engine.run(ANONYMOUS, Request("{ dataProducts { nodes { key } } service { version } }"))
     assert answer.body["data"] is None
     assert answer.body["errors"][0]["extensions"]["code"] == "TIMEOUT"
+
+
+@pytest.mark.parametrize("query", [
+    "{ dataProducts { nodes { key } } dataProduct(key: \"sales.orders\") { id } }",
+    "{ dataProduct(key: \"sales.orders\") { id } dataProducts { nodes { key } } }",
+])  # fmt: skip
+def test_a_resolver_that_takes_too_long_ends_in_a_timeout(
+    mesh: Mesh, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    honest, never = View.product, threading.Event()
+
+    def slow(self: View, **which: Any) -> Any:
+        never.wait(0.3)
+        return honest(self, **which)
+
+    monkeypatch.setattr(View, "product", slow)
+    answer = Engine(mesh.catalog, Limits(timeout_ms=200), list).run(SUBJECTS["steward"], Request(query))
+    assert answer.executed
+    assert answer.body["data"] is None
+    assert [error["extensions"]["code"] for error in answer.body["errors"]] == ["TIMEOUT"]
+
+
+def test_a_policy_engine_that_is_gone_for_too_long_is_no_timeout(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    never = threading.Event()
+
+    def down(self: View, **_: Any) -> None:
+        never.wait(0.3)
+        raise errors.PolicyUnavailable("the policy engine does not answer", remedy="Try again later")
+
+    monkeypatch.setattr(View, "product", down)
+    with pytest.raises(errors.PolicyUnavailable):
+        Engine(mesh.catalog, Limits(timeout_ms=200), list).run(
+            SUBJECTS["steward"], Request('{ dataProduct(key: "sales.orders") { id } }')
+        )
 
 
 def test_introspection_is_allowed(mesh: Mesh) -> None:

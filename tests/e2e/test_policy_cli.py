@@ -11,17 +11,17 @@ import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from opa import POLICIES, opa_binary
-from running import Ran, Server, serving
+from running import Ran, Server, run_inside, serving
 from samples import DOMAINS, product
 
 from fairmesh.api import policy_checks, policy_reads
 from fairmesh.api.auth import Tokens
-from fairmesh.api.cli import main
 from fairmesh.api.client import Outgoing
 from fairmesh.catalog import access
 from fairmesh.catalog.access import EmbeddedEngine
@@ -72,15 +72,7 @@ def inside(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", os.path.dirname(shutil.which("env") or "/usr/bin"))
     monkeypatch.delenv("FAIRMESH_OPA_BIN", raising=False)
-
-    def run(*arguments: str | Path) -> Ran:
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return Ran(code, *capsys.readouterr())
-
-    return run
+    return partial(run_inside, capsys)
 
 
 @pytest.fixture(scope="session")

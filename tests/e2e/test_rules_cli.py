@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fairmesh.api.cli import main
+from fairmesh.catalog import governance
 from fairmesh.catalog.rulefiles import SHIPPED
 
 RULE = """@prefix acme: <https://w3id.org/fairmesh/rules/org/acme/> .
@@ -118,6 +119,26 @@ def test_an_example_that_breaks_another_rule_is_named(run: Run, rules: Path) -> 
     assert code == 1
     assert f"{bad}:1: error [rules/example] does not break org/acme/cost-centre" in out
     assert f"{ok}:1: error [rules/example] breaks core/03" in out
+
+
+def test_a_rule_that_does_not_end_is_stopped_and_named_with_its_place_and_example(
+    run: Run, rules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(governance, "_FIRST", 2.0)
+    monkeypatch.setattr(governance, "_ALONE", 0.5)
+    query = """sh:sparql [ sh:select '''SELECT $this WHERE { $this <http://purl.org/dc/terms/extent> 1 .
+      ?a ?p ?b . ?c ?q ?d . ?e ?r ?f . ?g ?s ?h . ?i ?t ?j . ?k ?u ?l
+      FILTER (STRLEN(CONCAT(STR(?b), STR(?d), STR(?f), STR(?h), STR(?j), STR(?l))) = 0) }''' ] ; sh:property ["""
+    spoilt(rules, "sh:property [", query)
+    bad = rules / "ontologies/org/acme/examples/bad-cost-centre-none.ttl"
+    bad.write_text(EXAMPLE.read_text().replace("dct:identifier", "dct:extent 1 ; dct:identifier", 1))
+    code, out, _ = run("rules", "test", str(rules))
+    assert code == 1
+    assert (
+        f"{bad}:1: error [rules/example] org/acme/cost-centre could not be evaluated (org/acme/shapes.ttl:9): it took"
+        " longer than 0.5 s and was stopped. Narrow the rule's query"
+    ) in out
+    assert f"ok         {rules / 'ontologies/org/acme/examples/ok-stated.ttl'}" in out
 
 
 def test_a_missing_example_is_found_by_both(run: Run, rules: Path) -> None:

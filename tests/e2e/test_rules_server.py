@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,12 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import Ran
+import uvicorn
+from running import Ran, run_inside
 from served import Mesh, document, listening, served
+from starlette.applications import Starlette
 
 from fairmesh.api.cli import main
+from fairmesh.api.client import Client
+from fairmesh.api.rules_reads import impact_progress
+from fairmesh.api.serve import _Server
 from fairmesh.api.verdicts import Run
 from fairmesh.catalog import rdf
+from fairmesh.catalog.governance import Validator
 from fairmesh.catalog.rulefiles import RULES, SHIPPED
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -37,13 +45,20 @@ acme:title a sh:NodeShape ; fm:mode fm:gate ;
   sh:property [ sh:path dct:title ; sh:maxLength 7 ] ;
   sh:message "Shorten dct:title to 7 characters."@en .
 """
+_FREQUENCY = "http://publications.europa.eu/resource/authority/frequency/"
 GONE = [
     "  - domains/finance/retention    warn",
     "  - domains/finance/sensitivity  gate",
     "  - domains/sales/frequency      gate",
     "  - domains/sales/freshness      warn",
 ]
-"""What an organisation's repository alone would remove."""
+LOST = [
+    "  - domains/finance/vocabulary.ttl  2 terms: <https://w3id.org/fairmesh/ns/finance#>,"
+    " <https://w3id.org/fairmesh/ns/finance#retention>",
+    f"  - domains/sales/vocabulary.ttl  10 terms: <{_FREQUENCY}ANNUAL>, <{_FREQUENCY}CONT>, <{_FREQUENCY}DAILY>"
+    " and 7 more",
+]
+"""What an organisation's repository alone would remove: rules, and vocabulary terms."""
 LONG = ["hr.salaries", "ops.calendar", "sales.customers"]
 """The products whose title is longer than the rule wants."""
 COUNTED = {"key": "org/acme/title", "failing": 3, "warned": 0, "passing": 0, "products": 3, "examples": LONG}
@@ -92,11 +107,7 @@ def ran(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 
     def run(*arguments: str | Path, token: str = "") -> Ran:
         monkeypatch.setenv("FAIRMESH_TOKEN", token)
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return Ran(code, *capsys.readouterr())
+        return run_inside(capsys, *arguments)
 
     return run
 
@@ -127,6 +138,31 @@ def rules(tmp_path: Path) -> Path:
     return rule_set(tmp_path / "acme")
 
 
+def test_how_far_an_impact_is_can_be_asked_while_it_is_waited_for(
+    asked: Service, rules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author, another = (Client(asked.url, asked.mesh.tokens[role]) for role in ("steward", "sales"))
+    told: list[tuple[int, int] | None] = []
+    honest = Validator.judge_many
+
+    def judge_many(validator: Validator, *args: Any, **more: Any) -> Any:
+        told.extend(map(impact_progress, (author, another)))
+        return honest(validator, *args, **more)
+
+    monkeypatch.setattr(Validator, "judge_many", judge_many)
+    assert asked.run("rules", "impact", rules, "--allow-failing").code == 0
+    assert told[:2] == [(0, 6), None]
+    assert impact_progress(author) is None
+
+
+def test_a_server_that_is_told_to_stop_ends_what_would_take_long() -> None:
+    ended = threading.Event()
+    server = _Server(uvicorn.Config(Starlette()), ended.set)
+    server.handle_exit(signal.SIGTERM, None)
+    assert ended.wait(60)
+    assert server.should_exit
+
+
 # -- impact -----------------------------------------------------------------------------------------------------------
 
 
@@ -137,15 +173,15 @@ def test_impact_names_who_would_newly_fail_by_rule_domain_and_owner_and_ends_wit
     assert ran.code == 1, ran
     lines = ran.out.splitlines()
     assert lines[0].endswith("6 products judged")
-    assert lines[1:10] == [
-        *GONE, "  + org/acme/title  gate",
+    assert lines[1:12] == [
+        *GONE, "  + org/acme/title  gate", *LOST,
         "failing        0 -> 3", "newly failing  3", "newly warned   0", "newly passing  0",
     ]  # fmt: skip
     rows = {tuple(line.split()[:3]): line for line in lines}
     assert rows["org/acme/title", "3", "0"].endswith(", ".join(LONG))
     assert {("Hr", "1", "0"), ("Sales", "1", "0")} <= rows.keys()
     assert any(line.startswith("sales team") and line.endswith("sales.customers") for line in lines)
-    assert "4 rules in force would be removed" in ran.err
+    assert "4 rules and 12 vocabulary terms in force would be removed" in ran.err
     assert "3 products would newly fail" in ran.err
     assert "--allow-failing" in ran.err
     assert asked.run("rules", "impact", rules, "--allow-failing").code == 0
@@ -230,7 +266,7 @@ def test_a_published_set_is_shown_judged_by_and_can_be_taken_back(
     before = service.json("rules", "show")
     dry = service.run("rules", "publish", rules, "--dry-run", "--allow-removing")
     assert (dry.code, dry.out.split()[0], "dry run" in dry.out) == (0, "publishable", True), dry
-    assert dry.out.splitlines()[1:-1] == [*GONE, "  + org/acme/title  gate"]
+    assert dry.out.splitlines()[1:-1] == [*GONE, "  + org/acme/title  gate", *LOST]
     done = service.run("rules", "publish", rules, "--wait", "--allow-removing")
     assert (done.code, done.out.split()[0], done.out.splitlines()[-1]) == (0, "published", "3 of 6 products conform")
     again = service.json("rules", "publish", rules)
@@ -259,11 +295,18 @@ def test_a_set_that_lacks_rules_in_force_is_refused_unless_that_is_meant(service
     before = service.json("rules", "show")["digest"]
     for options in ((), ("--dry-run",), ("--wait",)):
         ran = service.run("rules", "publish", rules, *options)
-        assert (ran.code, ran.out.splitlines()) == (1, [*GONE, "  + org/acme/title  gate"]), ran
-        assert "4 rules in force would be removed, and nothing was published" in ran.err
+        assert (ran.code, ran.out.splitlines()) == (1, [*GONE, "  + org/acme/title  gate", *LOST]), ran
+        assert "4 rules and 12 vocabulary terms in force would be removed, and nothing was published" in ran.err
         assert "--allow-removing" in ran.err
     assert service.json("rules", "show")["digest"] == before
     shutil.copytree(SHIPPED / "domains", rules / "domains")
+    words = rules / "domains" / "finance" / "vocabulary.ttl"
+    kept = words.read_text()
+    words.unlink()
+    ran = service.run("rules", "publish", rules)
+    assert (ran.code, ran.out.splitlines()) == (1, ["  + org/acme/title  gate", LOST[0]]), ran
+    assert "fairmesh: 2 vocabulary terms in force would be removed, and nothing was published" in ran.err
+    words.write_text(kept)
     added = service.json("rules", "publish", rules)
     assert (added["published"], added["changes"]) == (
         True, [{"rule": "org/acme/title", "before": None, "after": "gate"}],

@@ -238,6 +238,7 @@ def test_retiring(catalog: Catalog) -> None:
     with pytest.raises(StillUsed) as used:
         catalog.retire(web, iri, channel="http")
     assert [n.iri for n in used.value.still_used_by] == [BASE + "sales.leads"]
+    assert used.value.message == "web.clicks is still read by 1 product"
     gone = catalog.retire(web, iri, channel="http", reason="replaced", force=True, at=datetime(2026, 1, 1, tzinfo=UTC))
     assert gone.revision == 2
     assert found(catalog, None) == ["sales.leads"]
@@ -474,7 +475,9 @@ def test_lines_of_findings_do_not_count_what_is_hidden(catalog: Catalog) -> None
         ("web.plain", ANALYST, True), ("web.masked", ANALYST, False), ("web.masked", STEWARD, True)
     ):  # fmt: skip
         with catalog.view(subject, channel="http") as view:
-            lines = [finding.line for finding in view.conformance(BASE + key).findings]
+            found = view.conformance(BASE + key)
+            assert found is not None
+            lines = [finding.line for finding in found.findings]
         assert lines, "these documents lack what a rule asks for"
         assert any(line is not None for line in lines) is have_lines
 
