@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from fairmesh.catalog.catalog import Catalog
 
 CHUNK = 200
-"""Products that are judged together in the background: how long a write may have to wait for them to be read."""
+"""Products whose verdicts the background keeps together."""
 _PART = 25
-"""Products that one process judges without a break: how long a request may have to wait for that process."""
+"""Products that are read, and that one process judges, without a break: how long a request may have to wait."""
 UNDER_WAY = 3
 """Chunks of a pass that are judged while others are read and kept."""
 AT_ONCE = 200
@@ -525,9 +525,11 @@ class Judge:
         by_home = self._catalog.registry.by_home
         while going.chunks and len(going.under_way) < UNDER_WAY:
             last, homes = going.chunks.popleft()
-            with self._everything(going.ruling) as view:
-                products = [by_home[home] for home in homes if not by_home[home].retired]
-                questions = self._ask(view, products, going.edition)
+            questions: list[Question] = []
+            for at in range(0, len(homes), _PART):  # a write waits for one part to be read, not for all
+                with self._everything(going.ruling) as view:
+                    products = [by_home[home] for home in homes[at : at + _PART] if not by_home[home].retired]
+                    questions += self._ask(view, products, going.edition)
             judging = self._passing.submit(self._judge, going.ruling, questions, now, going.stops)
             going.under_way.append((last, questions, judging))
         last, questions, judging = going.under_way.popleft()

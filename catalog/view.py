@@ -675,8 +675,8 @@ class View:
     @cached_property
     def readable(self) -> list[Product]:
         """The products that may be read, retired ones too."""
-        grants = self._grants
-        return [p for p in self._registry.slots if p.key_id < len(grants) and grants[p.key_id] & Need.READ == Need.READ]
+        by_key = (self._grants & int(Need.READ) == int(Need.READ)).tolist()
+        return [product for product in self._registry.slots if product.key_id < len(by_key) and by_key[product.key_id]]
 
     def stated(self, role: str) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]:
         """The nodes that products visibly have in a role of `Projection.listed`: for each such statement the slot and

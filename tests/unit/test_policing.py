@@ -73,13 +73,12 @@ class Desk:
         settings = Settings.read(options, environment={})
         self.journal = Journal.open(self.folder)
         if self.journal.iri_base is None:
-            self._append(EntryKind.GENESIS, {"iri_base": BASE})
+            before, detail = self.now - timedelta(days=9), {"iri_base": BASE}
+            genesis = Draft(EntryKind.GENESIS, "", "", 0, b"{}", "", b"", "fairmesh", before, "", "", detail)
+            self.journal.append([genesis])
         self.kept = Policies.open(settings, self.journal, now=self.now)
         self.kept.note("rules")
         self.publishing = Publishing(self.kept, self.registry, self.commit, lambda: "rules", 1, lambda: self.now)
-
-    def _append(self, kind: EntryKind, detail: Mapping[str, Any]) -> None:
-        self.journal.append([Draft(kind, "", "", 0, b"{}", "", b"", "fairmesh", self.now, "", "", detail)])
 
     def commit(self, draft: Draft, then: Callable[[Entry], None]) -> None:
         then(self.journal.append([draft])[0])
@@ -134,6 +133,7 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 def test_a_published_policy_decides_from_then_on_and_after_a_restart(desk: Desk) -> None:
     before = desk.kept.access
     assert desk.may(ANALYST)
+    desk.now += timedelta(seconds=1)
     done = desk.publish(STEWARD, {**SHIPPED, "org/acme/hold.rego": HOLD})
     assert (done.change, done.digest) == ("published", desk.kept.access.policy_digest)
     assert done.digest != before.policy_digest
