@@ -37,6 +37,8 @@ class Chronicle:
         self.revisions = np.empty(0, np.int64)
         self.columns = Columns(0)
         self.standings: list[Standing | None] = []
+        self._same: dict[Standing, Standing] = {}
+        """Most products stand as many others do: equal standings are held once."""
 
     def at(self, moment: datetime) -> NDArray[np.int64]:
         """The rows that held at a moment, one for each product there was, by slot."""
@@ -63,11 +65,13 @@ class Chronicle:
             for row, (_, _, _, standing) in enumerate(events):
                 if standing is not None:
                     columns.put(row, standing)
-            self._times = np.append(self._times, [_micros(at) for at, _, _, _ in events])
+            times = np.append(self._times, [_micros(at) for at, _, _, _ in events])
+            self._times = np.maximum.accumulate(times)  # early journals have times that go back
             self.slots = np.append(self.slots, [by_home[home].slot for _, home, _, _ in events])
             self.revisions = np.append(self.revisions, [revision for _, _, revision, _ in events])
             self.columns = self.columns.joined(columns)
-            self.standings += [standing for _, _, _, standing in events]
+            for _, _, _, standing in events:
+                self.standings.append(None if standing is None else self._same.setdefault(standing, standing))
 
     def _fresh(self) -> Iterator[_Event]:
         """What happened since, as far as the projections show it."""

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from fairmesh.catalog.document import DPROD
 from fairmesh.catalog.errors import InputError
-from fairmesh.catalog.judging import waived_by_key
 from fairmesh.catalog.model import FIELDS, Entry, EntryKind, Need, Page
 from fairmesh.catalog.paging import Cursors
 from fairmesh.catalog.projection import remember
@@ -114,9 +113,9 @@ def _visible(view: View, catalog: Catalog, since: datetime | None) -> Iterator[E
     sight = _Sight(view, catalog)
     waiting: list[Event] = []
     for entry in heapq.merge(plain, verdicts, key=lambda entry: entry.seq):
-        if (
-            entry.seq > catalog.storage.applied
-        ):  # it is not shown yet: were a later one told of, it would be passed over
+        if entry.seq > catalog.storage.applied:
+            # it is not shown yet: what else happened at its time, and may have its place after it, waits for it
+            waiting = [event for event in waiting if event.at != entry.draft.at]
             break
         if waiting and waiting[0].at != entry.draft.at:
             yield from sorted(waiting, key=lambda event: event.place)
@@ -185,10 +184,10 @@ class _Sight:
         whole = _UNSEEN
         if _FIELDS & ~self._view.sight.grants(product):
             whole = self._catalog.chronicle.of(product.slot, moment) or _UNSEEN
-        (stood,) = self._catalog.judge.then(self._view, [(product, event.revision, whole)], moment)
+        (stood,) = self._catalog.verdicts.then(self._view, [(product, event.revision, whole)], moment)
         if stood is _UNSEEN:  # all of it was seen then
             return event.conforms if moment == event.at else not event.conforms
-        waived = waived_by_key(self._catalog.waivers, moment).get(product.key, frozenset())
+        waived = self._catalog.waivers.by_key(moment).get(product.key, frozenset())
         return None if stood is None else stood.conforms(waived)
 
     def _cause(self, event: Event) -> datetime:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import sqlite3
 import threading
@@ -80,6 +81,9 @@ _CHUNK_ROWS = 200
 _CHUNK_BYTES = 8_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_TOLERATED = timedelta(minutes=1)
+"""How far clocks may be apart without a word."""
+_log = logging.getLogger("fairmesh")
 _INT64 = 2**63 - 1
 _PRODUCT_KINDS = (EntryKind.REGISTER, EntryKind.RETIRE)
 
@@ -174,7 +178,7 @@ class Journal:
             database.prepare()
             with database.transaction() as connection:
                 written = connection.scalar(select(_heads.c.format))
-                newest = connection.scalar(select(_entries.c.at).order_by(_entries.c.seq.desc()).limit(1))
+                newest = connection.scalar(select(func.max(_entries.c.at)))
         except BaseException:
             database.close()
             raise
@@ -197,28 +201,37 @@ class Journal:
         The first entry of a journal, and no other, is of kind GENESIS with `{"iri_base": ...}` in its detail.
         A draft of a product must carry the revision after the product's newest (from 1); else `StaleRevision`.
         Raises `StorageUnavailable` when the disk refuses; reads go on, and a later append may succeed.
-        Times are stored in UTC with microseconds, and ascend from entry to entry: a draft from before the newest
-        entry, or from its very microsecond, waited for its turn or was told the time by a clock that went back, and
-        is given the next one. `detail` comes back as JSON has it (tuples as lists).
+        Times are stored in UTC with microseconds, and ascend from call to call: drafts from before the newest entry,
+        or from its very microsecond, waited for their turn or were told the time by a clock that went back, and are
+        given the next one. Within a call they do not descend, and equal ones stay equal: gaps between them would count
+        what a reader may not see. `detail` comes back as JSON has it (tuples as lists).
         """
         if not drafts:
             return []
         rows = [_row(draft) for draft in drafts]
         with self._appending, self._database.transaction(write=True) as connection:
             seq, previous, at = _sound_head(connection)
+            at += 1
             _check_places(connection, seq, rows)
             for row in rows:
-                seq, at = seq + 1, max(row["at"], at + 1)
+                seq, at = seq + 1, max(row["at"], at)
                 row["seq"], row["previous"], row["at"] = seq, previous, at
                 row["hash"] = previous = _seal(row)
             connection.execute(insert(_entries), rows)
             connection.execute(update(_heads).values(seq=seq, hash=previous))
-        added = [_entry(row) for row in rows]
-        self._newest = max(self._newest, added[-1].draft.at)
-        return added
+            self._newest = max(self._newest, _EPOCH + at * _MICROSECOND)
+        return [_entry(row) for row in rows]
 
     def ascending(self, clock: Callable[[], datetime]) -> Callable[[], datetime]:
-        """The clock, but never before the newest entry this process knows: what is stored has happened."""
+        """The clock, but never before the newest entry this process knows: what is stored has happened. Logs a warning
+        when that one is of a time yet to come."""
+        ahead = self._newest - clock()
+        if ahead > _TOLERATED:
+            _log.warning(
+                "the newest entry of the journal is of %s, %s ahead of the clock: the time stays there until the clock"
+                " has caught up. Set the clock right, or restore a backup from before it was wrong",
+                self._newest.isoformat(), ahead,
+            )  # fmt: skip
         return lambda: max(clock(), self._newest)
 
     # -- reading

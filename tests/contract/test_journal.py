@@ -59,8 +59,8 @@ def registration(name: str = "orders", revision: int = 1, document: bytes = b"<a
 
 
 def moments(drafts: Sequence[Draft], after: datetime = NOON) -> list[Draft]:
-    """The drafts at the times a journal gives those of one moment: a microsecond apart, the first one after another."""
-    return [replace(draft, at=after + timedelta(microseconds=n)) for n, draft in enumerate(drafts, 1)]
+    """The drafts at the time a journal gives them when the newest entry is of their time, too."""
+    return [replace(draft, at=after + timedelta(microseconds=1)) for draft in drafts]
 
 
 # -- adapters -------------------------------------------------------------------------------------------------------
@@ -182,6 +182,32 @@ def test_times_ascend_whatever_the_clock_says(adapter: SqliteAdapter, journal: J
     expected = [NOON + hour, NOON + hour + one, NOON + hour + 2 * one, NOON + 2 * hour, NOON + 2 * hour + one]
     assert [entry.draft.at for entry in journal.entries(after=1)] == expected
     assert journal.verify().ok
+
+
+def test_the_time_is_never_before_what_has_happened_and_a_start_says_so(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = journal.ascending(lambda: NOON)
+    assert clock() == NOON
+    assert not caplog.records
+    later = NOON + timedelta(days=2)
+    journal.append([replace(registration(), at=later)])
+    assert clock() == later
+    assert journal.ascending(lambda: later + timedelta(hours=1))() == later + timedelta(hours=1)
+    assert not caplog.records
+    journal.ascending(lambda: NOON)
+    assert "2 days, 0:00:00 ahead of the clock" in caplog.text
+
+
+def test_what_is_written_at_once_is_of_one_time(journal: Journal) -> None:
+    """Else the gaps between the times of what a reader sees would count what they do not."""
+    hour, one = timedelta(hours=1), timedelta(microseconds=1)
+    journal.append([replace(registration(f"a{n}"), at=NOON + hour) for n in range(3)])
+    journal.append([replace(registration(f"b{n}"), at=NOON) for n in range(3)])
+    journal.append([replace(registration(f"c{n}"), at=NOON + 2 * hour * n) for n in range(3)])
+    early, late = NOON + hour + one, NOON + hour + 2 * one
+    expected = [NOON + hour] * 3 + [early] * 3 + [late, NOON + 2 * hour, NOON + 4 * hour]
+    assert [entry.draft.at for entry in journal.entries(after=1)] == expected
 
 
 def test_the_chain(journal: Journal) -> None:
@@ -312,7 +338,7 @@ def test_products_and_their_history(journal: Journal) -> None:
     orders = f"{BASE}sales.orders"
     head = journal.product_head(orders)
     assert head is not None
-    assert head.draft == replace(retirement, at=NOON + timedelta(microseconds=7))
+    assert head.draft == replace(retirement, at=NOON + timedelta(microseconds=4))
     assert [entry.draft.revision for entry in journal.product_history(orders)] == [4, 3, 2, 1]
     assert [entry.draft.revision for entry in journal.product_history(orders, first=2, after=4)] == [3, 2]
     assert journal.product_history(orders, first=5, after=1) == []

@@ -111,9 +111,10 @@ def test_a_waiver_lets_a_product_in_until_its_end_and_gates_again_at_that_instan
     given = service.grant()["waiver"]
     assert given == {
         "id": given["id"], "key": KEY, "ruleId": RULE, "reason": WHY, "approvedBy": "stu", "requestedBy": None,
-        "grantedAt": "2026-11-21T12:00:00Z", "expiresAt": "2027-01-01T00:00:00Z", "active": True,
+        "grantedAt": given["grantedAt"], "expiresAt": "2027-01-01T00:00:00Z", "active": True,
         "rule": {"label": "Description"}, "product": None,
     }  # fmt: skip
+    assert given["grantedAt"].startswith("2026-11-21T12:00:00"), "a clock that stands still: entries are a moment apart"
     done = service.register()
     assert (done["errors"], done["created"]) == ([], True)
     assert done["report"]["conforms"]
@@ -260,12 +261,13 @@ def test_a_grant_that_is_refused_says_what_to_do(service: Service) -> None:
 def test_the_command_line_grants_lists_and_withdraws(service: Service, tmp_path: Path) -> None:
     ran = service.run("waiver", "grant", KEY, RULE, "--reason", WHY, "--until", "2027-01-01", "--for", "sam")
     assert ran.code == 0, ran.err
-    first, second = ran.out.splitlines()
-    assert first == f"granted    {KEY}  {RULE}  until 2027-01-01"
+    first, second, note = ran.out.splitlines()
+    assert first == f"granted    {KEY}  {RULE}  until 2027-01-01T00:00:00Z"
     id = second.split()[-1]
+    assert note == f"  note     no product {KEY} is registered, as far as you may see: check the key"
     listed = service.run("waiver", "list", "--domain", "sales", role="sales")
     assert listed.out.splitlines() == [
-        f"{KEY}  {RULE}  until 2027-01-01  stu  {id}", f"    {WHY} (asked for by sam)",
+        f"{KEY}  {RULE}  until 2027-01-01T00:00:00Z  stu  {id}", f"    {WHY} (asked for by sam)",
     ]  # fmt: skip
     place = tmp_path / "returns.ttl"
     place.write_text(BAD)
@@ -274,21 +276,26 @@ def test_the_command_line_grants_lists_and_withdraws(service: Service, tmp_path:
     assert "1 waived" in judged.out
     line = next(line for line in judged.out.splitlines() if f"[{RULE}]" in line)
     assert ": waived [core/04] " in line
-    assert line.endswith("; waived until 2027-01-01")
+    assert line.endswith("; waived until 2027-01-01T00:00:00Z")
     sarif = json.loads(service.run("validate", place, "--format", "sarif", role="sales").out)
     (result,) = [each for each in sarif["runs"][0]["results"] if each["ruleId"] == RULE]
     assert result["suppressions"] == [
-        {"kind": "external", "status": "accepted", "justification": "waived until 2027-01-01"}
+        {"kind": "external", "status": "accepted", "justification": "waived until 2027-01-01T00:00:00Z"}
     ]
     github = service.run("validate", place, "--format", "github", role="sales").out
     assert f"::notice file={place}" in next(line for line in github.splitlines() if RULE in line)
-    assert "waived until 2027-01-01" in service.run("validate", place, "--format", "junit", role="sales").out
+    assert "waived until 2027-01-01T00:00:00Z" in service.run("validate", place, "--format", "junit", role="sales").out
     assert service.run("register", place, role="sales").code == 0
     assert f"  waived          {RULE} until 2027-01-01T00:00:00Z: {WHY}" in service.run("show", KEY).out.splitlines()
     assert service.run("waiver", "withdraw", id).out == f"withdrawn  {KEY}  {RULE}\n"
     assert service.run("waiver", "list").out == "no waivers\n"
+    for name in ("sales", "Sales", "http://localhost/id/domain/sales"):
+        assert service.run("waiver", "list", "--all", "--domain", name).out.startswith(f"{KEY}  {RULE}  ended ")
+    assert service.run("waiver", "list", "--domain", "finance").out == "no waivers\n"
+    unknown = service.run("waiver", "list", "--domain", "sale")
+    assert (unknown.code, "no product of a domain sale is here for you. Name one of:" in unknown.err) == (1, True)
     every = service.run("waiver", "list", "--all").out
-    assert "ended 2026-11-21 12:00:00 UTC by stu" in every
+    assert "ended 2026-11-21T12:00:00Z by stu" in every
     place.write_text(BAD.replace("Soon", "Later"))
     assert service.run("validate", place, role="sales").code == 1
 
@@ -302,6 +309,7 @@ def test_the_command_line_says_why_it_did_not(service: Service) -> None:
     assert service.run(*words, "soon").code == 2
     gone = service.run("waiver", "withdraw", "nonsense")
     assert (gone.code, "there is no such waiver" in gone.err) == (1, True)
+    assert "`fairmesh waiver list`" in gone.err
 
 
 # -- kill -9 ----------------------------------------------------------------------------------------------------------

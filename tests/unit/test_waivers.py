@@ -287,6 +287,7 @@ REFUSED: Mapping[str, tuple[dict[str, object], str]] = {
     "the domain": ({"rule": "core/02"}, "cannot be waived"),
     "no reason": ({"reason": ""}, "a reason of 0 characters"),
     "blanks": ({"reason": " " * 20}, "a reason of 0 characters"),
+    "one character": ({"reason": "x"}, "a reason of 1 character. Say in 10 to 500 characters"),
     "nine characters": ({"reason": "x" * 9}, "a reason of 9 characters"),
     "a long reason": ({"reason": "x" * (MAX_REASON + 1)}, "a reason of 501 characters"),
     "two lines": ({"reason": "first line\nsecond line"}, "line breaks"),
