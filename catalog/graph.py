@@ -48,7 +48,7 @@ class Graph(Protocol):
 
     def load(self, documents: Mapping[str, bytes], seq: int) -> None:
         """As `replace`, for many graphs at once, while nobody reads: much quicker, and not atomic. When it fails or is
-        cut off, the number reflected is still the old one, and loading the same again makes up for it."""
+        cut off, the number reflected is the old one; loading the same once it is opened again makes up for it."""
 
     def match(
         self, subject: str | None, predicate: str | None = None, obj: str | None = None, *, graph: str | None = None

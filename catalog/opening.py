@@ -7,15 +7,15 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import IO
 
 from fairmesh.catalog.config import Settings
-from fairmesh.catalog.errors import ConfigError
+from fairmesh.catalog.errors import ConfigError, StorageUnavailable
 from fairmesh.catalog.governance import RuleSet
 from fairmesh.catalog.graph import VOCABULARY, Graph, OxigraphGraph
 from fairmesh.catalog.journal import Journal
@@ -25,8 +25,8 @@ from fairmesh.catalog.rulefiles import FILE, SHIPPED, read_rules, vocabulary_of
 
 log = logging.getLogger("fairmesh")
 
-_BATCH = 2_000
-"""Entries that are brought into the graph together at a start: what is held in memory."""
+_BATCH = 16 * 2**20
+"""Bytes of documents that are brought into the graph together at a start: a part of what that takes in memory."""
 
 
 def load_rules(settings: Settings) -> tuple[RuleSet, Mapping[str, bytes]]:
@@ -48,13 +48,38 @@ def project_graph(graph: Graph, entry: Entry) -> None:
 
 
 def catch_up(graph: Graph, journal: Journal) -> int:
-    """Bring the graph, which nobody reads, to the end of the journal. Returns how many entries it had not reflected."""
+    """Bring the graph, which nobody reads, to the end of the journal. Returns how many entries it had not reflected.
+
+    Raises `StorageUnavailable` when the disk refuses.
+    """
     count = 0
-    entries = journal.entries(after=graph.reflects())
-    while batch := list(islice(entries, _BATCH)):
-        graph.load(dict(filter(None, map(_stated, batch))), batch[-1].seq)
-        count += len(batch)
+    try:
+        for documents, seq, entries in _batches(journal.entries(after=graph.reflects())):
+            graph.load(documents, seq)
+            count += entries
+    except OSError as error:
+        raise StorageUnavailable(
+            f"the graph cannot be brought up to date: {error}",
+            remedy="Make room and write access for the data directory, then start again",
+        ) from error
     return count
+
+
+def _batches(entries: Iterable[Entry]) -> Iterator[tuple[dict[str, bytes], int, int]]:
+    """What graphs hold after so many entries, the last of which has the sequence number."""
+    documents: dict[str, bytes] = {}
+    size = count = seq = 0
+    for entry in entries:
+        stated = _stated(entry)
+        if stated is not None:
+            documents[stated[0]] = stated[1]
+            size += len(stated[1])
+        count, seq = count + 1, entry.seq
+        if size >= _BATCH:
+            yield documents, seq, count
+            documents, size, count = {}, 0, 0
+    if count:
+        yield documents, seq, count
 
 
 def _stated(entry: Entry) -> tuple[str, bytes] | None:
@@ -135,11 +160,9 @@ def rebuild(settings: Settings) -> Rebuilt:
         journal = Journal.open(settings.data, create=False)
         before = _digest_of(old)
         shutil.rmtree(new, ignore_errors=True)
-        graph = OxigraphGraph(new)
-        count = catch_up(graph, journal)
-        result = Rebuilt(count, before, graph.digest())
-        graph.close()
-        journal.close()
+        with closing(journal), closing(OxigraphGraph(new)) as graph:
+            count = catch_up(graph, journal)
+            result = Rebuilt(count, before, graph.digest())
         shutil.rmtree(old, ignore_errors=True)
         new.rename(old)
     finally:

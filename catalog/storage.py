@@ -62,13 +62,7 @@ class Storage:
                 f"the graph reflects entry {self.graph.reflects()}, the journal ends at {head}",
                 remedy="Run `fairmesh rebuild` on this data directory",
             )
-        try:
-            catch_up(self.graph, self.journal)
-        except OSError as error:
-            raise StorageUnavailable(
-                f"the graph cannot be brought up to date: {error}",
-                remedy="Make room and write access for the data directory, then start again",
-            ) from error
+        catch_up(self.graph, self.journal)
         verdicts = self.journal.entries(kinds=[EntryKind.CONFORMANCE])
         rules = self.journal.headlines([EntryKind.RULES])
         found: dict[int, Sequence[SearchDocument]] = {}

@@ -80,12 +80,15 @@ class Index:
 
     def drop(self, unwanted: Callable[[str], bool]) -> None:
         """Take out all statements with predicates that are unwanted."""
-        for name in filter(unwanted, self._known.values()):
-            for subject in self.heads.get(name, ()):
-                del self.subjects[subject][name]
-                if not self.subjects[subject]:
+        names = set(filter(unwanted, self._known.values()))
+        for subject, facts in list(self.subjects.items()) if names else ():
+            if not names.isdisjoint(facts):
+                kept = {name: values for name, values in facts.items() if name not in names}
+                if kept:
+                    self.subjects[subject] = kept
+                else:
                     del self.subjects[subject]
-            self._heads = None
+        self._heads = None
 
     @property
     def heads(self) -> Mapping[str, Sequence[Term]]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from samples import ANALYST, BASE, STEWARD, producer, product, register
 
-from fairmesh.catalog import Catalog, Settings, StillUsed, rebuild
+from fairmesh.catalog import Catalog, Settings, StillUsed, opening, rebuild
 from fairmesh.catalog.errors import (
     ConfigError,
     Conflict,
@@ -25,7 +25,9 @@ from fairmesh.catalog.errors import (
     ParseError,
     Retired,
     StaleRevision,
+    StorageUnavailable,
 )
+from fairmesh.catalog.graph import OxigraphGraph
 from fairmesh.catalog.model import (
     ANONYMOUS,
     Direction,
@@ -323,7 +325,7 @@ def test_the_key_belongs_to_one_product(catalog: Catalog) -> None:
     assert isinstance(submit(catalog, other).error, Conflict)
 
 
-def test_everything_is_there_after_a_restart(settings: Settings) -> None:
+def test_everything_is_there_after_a_restart(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     first = Catalog.open(settings)
     register(first, product("web.clicks"), product("sales.leads", sources=["web.clicks/data"]))
     first.retire(producer("web"), BASE + "web.clicks", channel="http", force=True)
@@ -338,6 +340,30 @@ def test_everything_is_there_after_a_restart(settings: Settings) -> None:
         assert view.product(key="sales.leads") == before
         with pytest.raises(Retired):
             view.raise_if_retired(BASE + "web.clicks")
+    again.close()
+    for size in (1, 5_000, opening._BATCH):  # bytes that are brought in together
+        monkeypatch.setattr(opening, "_BATCH", size)
+        assert rebuild(settings).same
+
+
+def test_a_disk_that_is_full_while_the_graph_is_made_anew_leaves_the_old_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = Catalog.open(settings)
+    register(catalog, product("web.clicks"))
+    digest = catalog.graph.digest()
+    catalog.close()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(OxigraphGraph, "load", full)
+        with pytest.raises(StorageUnavailable, match="No space left") as refused:
+            rebuild(settings)
+    assert refused.value.remedy
+    again = Catalog.open(settings)
+    assert again.graph.digest() == digest
     again.close()
     assert rebuild(settings).same
 
