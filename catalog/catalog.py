@@ -17,6 +17,7 @@ from typing import IO
 
 from fairmesh.catalog import rdf
 from fairmesh.catalog.access import Access
+from fairmesh.catalog.asking import Bench
 from fairmesh.catalog.bundle import Bundles
 from fairmesh.catalog.changes import Comparison, compare
 from fairmesh.catalog.chronicle import Chronicle
@@ -31,6 +32,7 @@ from fairmesh.catalog.errors import (
     NotConforming,
     NotFound,
     StaleRevision,
+    StorageUnavailable,
     WorkerFailed,
 )
 from fairmesh.catalog.fair import Assessment, assess
@@ -65,6 +67,7 @@ from fairmesh.catalog.registry import Product
 from fairmesh.catalog.ruling import RulePublishing, Ruling, Rulings, rules_of
 from fairmesh.catalog.standing import Standing
 from fairmesh.catalog.storage import Storage, alive
+from fairmesh.catalog.verdicts import Verdicts
 from fairmesh.catalog.view import View
 from fairmesh.catalog.waivers import Waivers, apply, relied_on
 
@@ -161,7 +164,9 @@ class Catalog:
         record, ruleset = self.storage.record, lambda: self.ruleset_digest
         self.publishing = Publishing(policies, self.registry, record, ruleset, settings.workers, clock)
         self.waivers = Waivers(journal, settings.iri_base, lambda: rulings.current.rules, self._waive, clock)
-        self.judge = Judge(self)
+        bench = Bench(settings.iri_base, settings.workers)
+        self.verdicts = Verdicts(self, bench)
+        self.judge = Judge(self, bench)
         self.chronicle = Chronicle(self.storage)
         self.rule_publishing = RulePublishing(rulings, settings, record, self.judge.nudge, clock)
 
@@ -213,7 +218,11 @@ class Catalog:
     def _waive(self, draft: Draft, then: Callable[[Entry], None]) -> None:
         """Journal a waiver or its end, and with it what conforms otherwise since."""
         self.storage.record(draft, then)
-        self.judge.note_waivers()
+        try:
+            self.judge.note_waivers()
+        except StorageUnavailable as error:  # the waiver is stored and holds: the background tells of it
+            log.warning("what a waiver changed could not be journaled yet: %s", error)
+            self.judge.nudge()
 
     def _was_settled(self) -> bool:
         """Whether the last process told, at its end, that no verdict was left to give: else a write may be stored whose

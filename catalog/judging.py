@@ -1,14 +1,11 @@
-"""Keeping every product's standing up to date: after a write, after a change of rules or of the day, for one reader.
+"""Keeping every product's standing up to date: after a write, after a change of rules or of the day.
 
-What is judged of a product is what a view shows of it, with what that view shows of the nodes it refers to. Standings
-are those of a view from which nothing is hidden. A reader from whom something is hidden that a standing rests on gets
-a verdict of their own: the same that a mesh without the hidden things would give. From whom a field of the product is
-hidden is told nothing of what is found about it: whether it is there is not theirs to know.
+What is judged of a product is what a view from which nothing is hidden shows of it, and of the nodes it refers to.
+What readers are told of standings is in `verdicts`; the words of questions are explained in `asking`.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 import threading
@@ -16,44 +13,34 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fairmesh.catalog import fair, history, rdf
+from fairmesh.catalog import fair, rdf
 from fairmesh.catalog.access import Scope
-from fairmesh.catalog.asking import Asker, Question
+from fairmesh.catalog.asking import PART, Asker, Bench, Question
 from fairmesh.catalog.errors import FairmeshError
 from fairmesh.catalog.governance import Stops
-from fairmesh.catalog.intake import with_lines
-from fairmesh.catalog.model import ANONYMOUS, EVERYTHING, Draft, Entry, EntryKind, Need, Report
-from fairmesh.catalog.places import Positions
-from fairmesh.catalog.projection import remember
-from fairmesh.catalog.registry import Grants, Product
+from fairmesh.catalog.model import ANONYMOUS, EVERYTHING, Draft, Entry, EntryKind, Report
+from fairmesh.catalog.registry import Product
 from fairmesh.catalog.ruling import Ruling
-from fairmesh.catalog.sighted import Sighted
-from fairmesh.catalog.standing import Standing, edition_of, field_need
+from fairmesh.catalog.standing import Standing, edition_of
 from fairmesh.catalog.view import View
-from fairmesh.catalog.waivers import Waivers, apply
 
 if TYPE_CHECKING:
     from fairmesh.catalog.catalog import Catalog
 
 CHUNK = 200
 """Products whose verdicts the background keeps together."""
-_PART = 25
-"""Products that are read, and that one process judges, without a break: how long a request may have to wait."""
 UNDER_WAY = 3
 """Chunks of a pass that are judged while others are read and kept."""
 AT_ONCE = 200
 """Products that a write may bring along to be judged before it is acknowledged; more are left to the background."""
-TIMEOUT = 120.0
-"""Seconds one chunk may take in a worker."""
-_KEPT = 200_000
-_AT_A_TIME = 5_000
-"""Documents that are held in memory to be judged for one reader."""
+ALL = "\U0010ffff"
+"""After the home of every product."""
 _TICK = 0.5
 """Seconds between two looks at the clock."""
 
@@ -68,6 +55,12 @@ class Judged:
     report: Report
     document: bytes
     background: bytes
+
+    def answers(self, question: Question, ruling: Ruling) -> bool:
+        """Whether the standing that was stored with it is the answer: these rules were asked the same, byte by byte."""
+        case = question.case
+        same = (self.document, self.background) == (case.document, case.background)
+        return same and question.alone == case.background and self.report.ruleset == ruling.digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,32 +91,38 @@ class _Pass:
 
 
 class Judge:
-    """Gives verdicts on stored products. Safe to use from any thread."""
+    """Brings standings up to date. Safe to use from any thread.
 
-    def __init__(self, catalog: Catalog) -> None:
+    What its locks protect. Who holds one takes only those below it, and `Storage.writing` and `.reading` come between
+    `_keeping` and `_guard`:
+
+    - `_turn`, held while a step or a pass of all is made: `_pass`, `_quiet`, `_queue_stops`.
+    - `_keeping`, held from comparing with what is known until the difference is journaled: `_active`, and the order of
+      CONFORMANCE entries.
+    - `_guard`, held for a moment: `_queue`, `_under_way`, `_asked`.
+    """
+
+    def __init__(self, catalog: Catalog, bench: Bench) -> None:
         self._catalog = catalog
+        self._bench = bench
         self._standings = catalog.storage.standings
-        self._given: dict[tuple[str, int, int, str], Standing] = {}
-        self._sights: list[tuple[Grants, tuple[object, ...], Sighted]] = []
-        self._queue: set[int] = set()
-        self._queue_stops = Stops()
-        """Of the pass through what is queued, which ends when nothing is."""
-        self._under_way: frozenset[int] = frozenset()
-        self._guard = threading.Lock()
-        self._wake = threading.Event()
-        self._stopped = False
-        self._thread: threading.Thread | None = None
         self._turn = threading.Lock()
-        self._keeping = threading.Lock()
-        self._noting = threading.Lock()
         self._pass: _Pass | None = None
         self._quiet: tuple[object, ...] = ()
         """The state of the mesh in which nothing was left to judge."""
-        self._tickets = itertools.count(1)
+        self._queue_stops = Stops()
+        """Of the pass through what is queued, which ends when nothing is."""
+        self._keeping = threading.Lock()
+        self._active: Mapping[str, frozenset[str]] = {}
+        """The waived rules, by key, that all of the journal's verdicts and events reckon with."""
+        self._guard = threading.Lock()
+        self._queue: set[int] = set()
+        self._under_way: frozenset[int] = frozenset()
         self._asked: dict[int, tuple[int, str]] = {}
         """By slot, the last question put about the whole of a product, and for which edition."""
-        self._active: Mapping[str, frozenset[str]] = {}
-        self._threads = ThreadPoolExecutor(catalog.settings.workers, thread_name_prefix="fairmesh-judge")
+        self._wake = threading.Event()
+        self._stopped = False
+        self._thread: threading.Thread | None = None
         self._passing = ThreadPoolExecutor(UNDER_WAY, thread_name_prefix="fairmesh-pass")
 
     # -- life --
@@ -131,7 +130,7 @@ class Judge:
     def start(self) -> None:
         """Begin to judge, in the background, what is not judged by the edition in force."""
         told = self._catalog.journal.last(EntryKind.CONFORMANCE)  # what waivers did since is not told of yet
-        self._active = {} if told is None else waived_by_key(self._catalog.waivers, told.draft.at)
+        self._active = {} if told is None else self._catalog.waivers.by_key(told.draft.at)
         self._thread = threading.Thread(target=self._run, name="fairmesh-judging", daemon=True)
         self._thread.start()
 
@@ -145,7 +144,7 @@ class Judge:
         if self._thread is not None:
             self._thread.join()
         self._passing.shutdown(cancel_futures=True)
-        self._threads.shutdown(cancel_futures=True)
+        self._bench.close()
 
     def nudge(self) -> None:
         """The rules or the waivers changed: look now."""
@@ -166,158 +165,6 @@ class Judge:
         """How far the judging of these products is."""
         edition, found = self.edition, list(products)
         return Progress(edition, sum(self._standings.settled(p, edition) for p in found), len(found))
-
-    # -- one product --
-
-    def report(self, view: View, product: Product) -> Report:
-        """The stored document under the rules in force, as far as this view shows it, without findings about fields
-        that it hides. For views: they hold the lock."""
-        ruling, now = view.ruling, self._catalog.clock()
-        (question,) = self._asker(view).ask([product])
-        (judgement,) = ruling.validator.judge_many(
-            [question.case], iri_base=self._catalog.iri_base, now=now, timeout=TIMEOUT
-        )
-        shown = (f for f in judgement.report.findings if not field_need(f, product.iri) & ~question.granted)
-        report = replace(judgement.report, findings=tuple(shown))
-        report = apply(report, self._catalog.waivers.in_force(product.home, now), now)
-        entry = self._catalog.journal.product_head(product.home)
-        if entry is None or question.hidden:  # lines would count what is hidden
-            return report
-        draft = entry.draft
-        return with_lines(report, Positions(
-            draft.submitted, draft.media_type, self._catalog.iri_base, lambda: rdf.load(draft.document)
-        ))  # fmt: skip
-
-    def _asker(self, view: View) -> Asker:
-        return Asker(view, self._catalog.journal, self._catalog.registry, self._tickets)
-
-    def _judge(
-        self, ruling: Ruling, questions: Sequence[Question], now: datetime, stops: Stops
-    ) -> list[Standing]:  # fmt: skip
-        """A standing for each question. Raises `WorkerFailed`."""
-        parts = [questions[at : at + _PART] for at in range(0, len(questions), _PART)]
-        run = map if len(parts) < 2 else self._threads.map
-        judged = run(lambda part: self._judge_part(ruling, part, now, stops), parts)
-        return [standing for part in judged for standing in part]
-
-    def _judge_part(
-        self, ruling: Ruling, questions: Sequence[Question], now: datetime, stops: Stops
-    ) -> list[Standing]:  # fmt: skip
-        edition, base = edition_of(ruling.rules, now), self._catalog.iri_base
-        cases = [question.case for question in questions]
-        loose = [n for n, q in enumerate(questions) if q.alone != q.case.background]
-        apart = [replace(cases[n], background=questions[n].alone) for n in loose]
-        judged = ruling.validator.judge_many([*cases, *apart], iri_base=base, now=now, timeout=TIMEOUT, stops=stops)
-        found = [
-            Standing.of(edition, *judgement, case.product)
-            for judgement, case in zip(judged, [*cases, *apart], strict=True)
-        ]
-        for number, standing in zip(loose, found[len(cases) :], strict=True):
-            if not standing.same(found[number]):
-                found[number] = replace(found[number], tangled=True)
-        return found[: len(cases)]
-
-    # -- for a reader --
-
-    def sighted(self, view: View, grants: Grants) -> Sighted:
-        """How every product stands for the reader. For views: they hold the lock."""
-        waived = self._waived_now()
-        state = (self._catalog.registry.revision, self._standings.revision, waived, view.ruling.digest)
-        with self._guard:
-            known = next((s for g, at, s in self._sights if g is grants and at == state), None)
-        if known is None:
-            known = self._look(view, grants, waived)
-            with self._guard:
-                self._sights = [*self._sights[-15:], (grants, state, known)]
-        return known
-
-    def _look(self, view: View, grants: Grants, waived: Mapping[str, frozenset[str]]) -> Sighted:
-        registry, standings = self._catalog.registry, self._standings
-        granted = registry.visible(grants)
-        readable = granted & Need.READ == Need.READ
-        columns = standings.seen(readable & standings.whole(grants))
-        known = columns.conforms >= 0
-        mine = {slot: standings.by_slot[slot] for slot in np.flatnonzero(known).tolist()}
-        for slot in np.flatnonzero(columns.need & ~granted).tolist():
-            mine[slot] = mine[slot].seen(int(granted[slot]))
-            columns.put(slot, mine[slot])
-        rest = [registry.slots[slot] for slot in np.flatnonzero(readable & ~known).tolist()]
-        stops = Stops()
-        for at in range(0, len(rest), _AT_A_TIME):
-            for slot, standing in self._apart(view, rest[at : at + _AT_A_TIME], stops):
-                mine[slot] = standing
-                columns.put(slot, standing)
-        for key, rules in waived.items():
-            product = registry.by_key.get(key)
-            if product is not None and product.slot in mine:
-                columns.put(product.slot, mine[product.slot], rules)
-        return Sighted(columns, mine)
-
-    def _apart(self, view: View, products: Sequence[Product], stops: Stops) -> Iterator[tuple[int, Standing]]:
-        """The verdicts on products of which the reader does not see all; given once, then remembered as they are for
-        whoever sees the same and all that is found."""
-        now = self._catalog.clock()
-        edition = edition_of(view.ruling.rules, now)
-        missing: list[Question] = []
-        for question in self._asker(view).ask(products):
-            product = question.product
-            known = self._given.get((product.home, product.revision, question.fingerprint, edition))
-            if known is None:
-                missing.append(question)
-            else:
-                yield product.slot, known.seen(question.granted)
-        for question, standing in zip(missing, self._judge(view.ruling, missing, now, stops), strict=True):
-            if len(self._given) >= _KEPT:
-                self._given.pop(next(iter(self._given)), None)
-            product = question.product
-            self._given[product.home, product.revision, question.fingerprint, edition] = standing
-            yield product.slot, standing.seen(question.granted)
-
-    def then(
-        self, view: View, asked: Sequence[tuple[Product, int, Standing]], moment: datetime
-    ) -> list[Standing | None]:
-        """How products stood for the reader at a moment: for each its revision then, and how the whole of it stood.
-        None for what today's policy hides. For views: they hold the lock."""
-        asker = self._asker(view)
-        found = [self._shown_then(view, asker, *each) for each in asked]
-        questions = [each for each in found if isinstance(each, Question)]
-        version = self._catalog.rulings.versions.in_force(moment)
-        ruling = None if version is None else self._catalog.rulings.known(version.digest)
-        judged = iter([] if ruling is None else self._judge(ruling, questions, moment, Stops()))
-        return [
-            (None if ruling is None else next(judged).seen(each.granted)) if isinstance(each, Question) else each
-            for each in found
-        ]
-
-    def _shown_then(
-        self, view: View, asker: Asker, product: Product, revision: int, standing: Standing
-    ) -> Question | Standing | None:
-        """How a product stood, when that follows from how the whole of it stood, else what is to be judged."""
-        granted = view.sight.grants(product)
-        if revision == product.revision and view.whole[product.slot]:
-            return standing.seen(granted)
-        (entry,) = self._catalog.journal.product_history(product.home, first=1, after=revision + 1)
-        past = remember(entry)
-        granted_then = 0 if past.access is None else view.granted_then([past.access])[past.access]
-        if granted_then & Need.READ != Need.READ:
-            return None
-        alive = replace(product, retired=False)
-        triples = history.seen_then(alive, past, granted_then, self._catalog.registry, view.sight)
-        granted &= granted_then
-        if len(triples) == len(past.triples) and not standing.tangled:
-            return standing.seen(granted)
-        return asker.past(product, triples, granted)
-
-    def foresee(
-        self, view: View, ruling: Ruling, products: Sequence[Product], now: datetime, stops: Stops
-    ) -> Callable[[], list[tuple[Product, Standing]]]:
-        """How products would stand for the reader under other rules, in the pass that `stops` belongs to. What the view
-        shows of them is taken now; the function that is returned judges it, and needs no view any more."""
-        questions = self._asker(view).ask(products)
-        return lambda: [
-            (question.product, standing.seen(question.granted))
-            for question, standing in zip(questions, self._judge(ruling, questions, now, stops), strict=True)
-        ]
 
     # -- after a write --
 
@@ -359,59 +206,110 @@ class Judge:
         """Judge products as the mesh is now, and journal how they stand where that is news."""
         ruling, now = self._catalog.rulings.current, self._catalog.clock()
         edition = edition_of(ruling.rules, now)
+        answered: list[Question] = []
         asked: list[Question] = []
         with self._everything(ruling) as view:
             products = [self._catalog.registry.slots[slot] for slot in slots]
             for question in self._ask(view, [product for product in products if not product.retired], edition):
                 product = question.product
-                same = self._standings.judged.get(product.slot) == question.fingerprint
-                if not (same and self._standings.settled(product, edition)):
-                    asked.append(question)
-        left = []
-        for question in asked:
-            known = stored.get(question.product.home)
-            plain = question.alone == question.case.background
-            if known is not None and plain and (known.document, known.background) == (
-                question.case.document, question.case.background,
-            ) and known.report.ruleset == ruling.digest:  # fmt: skip
-                self._standings.judged[question.product.slot] = question.fingerprint
-            else:
-                left.append(question)
-        standings = self._judge(ruling, left, now, stops)
+                judged = self._standings.judged.get(product.slot) == question.fingerprint
+                if not (judged and self._standings.settled(product, edition)):
+                    known = stored.get(product.home)
+                    (answered if known is not None and known.answers(question, ruling) else asked).append(question)
+        standings = self._bench.judge(ruling, asked, now, stops)
         if self.edition != edition:  # the rules changed meanwhile: by which these verdicts are none
             with self._guard:
                 self._queue |= set(slots)
             return
-        self._keep(left, standings, edition, now)
+        self._keep([*asked, *answered], [*standings, *(None for _ in answered)], edition, now)
 
     def _ask(self, view: View, products: Sequence[Product], edition: str) -> list[Question]:
         """Questions about the whole of products, the answers to which are to be kept."""
-        questions = self._asker(view).ask(products)
-        self._asked.update((question.product.slot, (question.ticket, edition)) for question in questions)
+        questions = Asker(view, self._catalog.journal, self._catalog.registry).ask(products)
+        with self._guard:
+            self._asked.update((question.product.slot, (question.ticket, edition)) for question in questions)
         return questions
 
     def _keep(
-        self, asked: Sequence[Question], standings: Sequence[Standing], edition: str, now: datetime,
+        self, asked: Sequence[Question], standings: Sequence[Standing | None], edition: str, now: datetime,
         upto: str | None = None,
     ) -> None:  # fmt: skip
-        """Journal the verdicts that are news; with `upto`, that all products up to this home are judged."""
+        """Journal the verdicts that are news, None for one that is stored; with `upto`, that all products up to this
+        home are judged."""
         with self._keeping:  # who asked later compares with what was kept before
-            news = self._news(asked, standings)
+            self._tell_waivers()  # a start goes on from the last verdict: none comes before what waivers did until then
+            self._catch_up()
+            news = self._news(asked, standings, edition)
             if news or upto is not None:
-                self._note(news, edition, now, upto)
+                detail = {"edition": edition} | ({} if upto is None else {"upto": upto})
+                self._record(news, detail, now, self._active)
 
-    def _news(self, asked: Sequence[Question], standings: Sequence[Standing]) -> dict[str, tuple[Product, Standing]]:
+    def _catch_up(self) -> None:
+        """Show what was stored when it could not be shown: it would be news once more."""
+        with self._catalog.storage.writing:
+            self._catalog.storage.catch_up()
+
+    def _news(
+        self, asked: Sequence[Question], standings: Sequence[Standing | None], edition: str
+    ) -> dict[str, _Kept]:  # fmt: skip
         """The verdicts that differ from what was known, by home."""
+        with self._guard:
+            last = [self._asked[question.product.slot] for question in asked]
         found = {}
-        for question, standing in zip(asked, standings, strict=True):
-            product = question.product
-            ticket, edition = self._asked[product.slot]
-            if ticket != question.ticket and edition == standing.edition:
+        for question, standing, (ticket, asked_for) in zip(asked, standings, last, strict=True):
+            if ticket != question.ticket and asked_for == edition:
                 continue  # it was asked again, as the mesh is since then: that verdict will count
+            product = question.product
             self._standings.judged[product.slot] = question.fingerprint
-            if not standing.same(self._standings.by_slot.get(product.slot)):
-                found[product.home] = (product, standing)
+            before = self._standings.by_slot.get(product.slot)
+            if standing is not None and not standing.same(before):
+                rules = self._active.get(product.key, frozenset())
+                did = None if before is None else before.conforms(rules)
+                found[product.home] = _kept(product, standing, did, standing.conforms(rules))
         return found
+
+    # -- as waivers begin and end --
+
+    def note_waivers(self) -> None:
+        """Journal which products conform otherwise since waivers were given, withdrawn or ended."""
+        with self._keeping:
+            self._tell_waivers()
+
+    def _tell_waivers(self) -> None:
+        """The same, for who holds `_keeping`. What cannot be journaled is left to the next time."""
+        before, after = self._active, self._catalog.waivers.by_key(self._catalog.clock())
+        if before == after:
+            return
+        self._catch_up()
+        turned: dict[str, _Kept] = {}
+        for key in sorted(key for key in {*before, *after} if before.get(key) != after.get(key)):
+            product = self._catalog.registry.by_key.get(key)
+            standing = None if product is None else self._standings.by_slot.get(product.slot)
+            if product is not None and standing is not None:
+                did, does = (standing.conforms(each.get(key, frozenset())) for each in (before, after))
+                if did != does:
+                    turned[product.home] = _kept(product, standing, did, does)
+        if turned:
+            self._record(turned, {"edition": self.edition}, self._catalog.clock(), after)
+        else:
+            self._active = after
+
+    def _record(
+        self, kept: Mapping[str, _Kept], detail: Mapping[str, str], now: datetime,
+        active: Mapping[str, frozenset[str]],
+    ) -> None:  # fmt: skip
+        """Journal verdicts, for which these waivers are reckoned with: from when they are stored, shown or not."""
+
+        def told(_: Entry) -> None:
+            self._active = active
+
+        document = json.dumps(kept, sort_keys=True).encode()
+        catalog = self._catalog
+        catalog.storage.record(
+            Draft(EntryKind.CONFORMANCE, "", "", 0, document, "application/json", b"", "fairmesh", now,
+                  catalog.rulings.current.digest, catalog.policy_digest, detail),
+            told,
+        )  # fmt: skip
 
     @contextmanager
     def _everything(self, ruling: Ruling | None = None) -> Iterator[View]:
@@ -422,28 +320,6 @@ class Judge:
             grants = np.full(len(catalog.registry.keys), EVERYTHING, np.int64)
             scope = Scope(grants, catalog.policy_digest, ANONYMOUS)
             yield View(catalog, ANONYMOUS, scope, "http", catalog.access, rules)
-
-    def _note(
-        self, news: Mapping[str, tuple[Product, Standing]], edition: str, now: datetime, upto: str | None
-    ) -> None:
-        kept = {}
-        for home, (product, standing) in sorted(news.items()):
-            rules = self._active.get(product.key, frozenset())
-            before = self._standings.by_slot.get(product.slot)
-            kept[home] = {
-                "revision": product.revision, "standing": standing.json(), "conforms": standing.conforms(rules),
-                "did": None if before is None else before.conforms(rules),
-            }  # fmt: skip
-        self._record(kept, {"edition": edition} | ({} if upto is None else {"upto": upto}), now)
-
-    def _record(self, kept: Mapping[str, object], detail: Mapping[str, str], now: datetime) -> None:
-        document = json.dumps(kept, sort_keys=True).encode()
-        catalog = self._catalog
-        catalog.storage.record(
-            Draft(EntryKind.CONFORMANCE, "", "", 0, document, "application/json", b"", "fairmesh", now,
-                  catalog.rulings.current.digest, catalog.policy_digest, detail),
-            _nothing,
-        )  # fmt: skip
 
     # -- all at once --
 
@@ -464,8 +340,7 @@ class Judge:
     def _run(self) -> None:
         while not self._stopped:
             try:
-                with self._turn:
-                    worked = self.step()
+                worked = self.step()
             except FairmeshError as error:
                 if not self._stopped:
                     _log.warning("products could not be judged: %s", error)
@@ -479,22 +354,30 @@ class Judge:
 
     def step(self) -> bool:
         """Judge one chunk of what waits; whether there was any."""
-        self.note_waivers()
+        with self._turn:
+            self.note_waivers()
+            return self._step_of_queue() or self._step_of_pass()
+
+    def _step_of_queue(self) -> bool:
         with self._guard:
             queued = sorted(self._queue)[:CHUNK]
             self._queue -= set(queued)
             self._under_way = frozenset(queued)
-        if queued:
-            try:
-                self._judge_again(queued, {}, self._queue_stops)
-            except BaseException:
-                with self._guard:
-                    self._queue |= self._under_way
-                raise
-            finally:
+        if not queued:
+            self._queue_stops = Stops()
+            return False
+        try:
+            self._judge_again(queued, {}, self._queue_stops)
+        except BaseException:
+            with self._guard:
+                self._queue |= self._under_way
+            raise
+        finally:
+            with self._guard:
                 self._under_way = frozenset()
-            return True
-        self._queue_stops = Stops()
+        return True
+
+    def _step_of_pass(self) -> bool:
         ruling, now = self._catalog.rulings.current, self._catalog.clock()
         edition = edition_of(ruling.rules, now)
         going, self._pass = self._pass, None  # after a failure another begins, with what is left
@@ -526,11 +409,11 @@ class Judge:
         while going.chunks and len(going.under_way) < UNDER_WAY:
             last, homes = going.chunks.popleft()
             questions: list[Question] = []
-            for at in range(0, len(homes), _PART):  # a write waits for one part to be read, not for all
+            for at in range(0, len(homes), PART):  # a write waits for one part to be read, not for all
                 with self._everything(going.ruling) as view:
-                    products = [by_home[home] for home in homes[at : at + _PART] if not by_home[home].retired]
+                    products = [by_home[home] for home in homes[at : at + PART] if not by_home[home].retired]
                     questions += self._ask(view, products, going.edition)
-            judging = self._passing.submit(self._judge, going.ruling, questions, now, going.stops)
+            judging = self._passing.submit(self._bench.judge, going.ruling, questions, now, going.stops)
             going.under_way.append((last, questions, judging))
         last, questions, judging = going.under_way.popleft()
         standings = judging.result()
@@ -538,45 +421,10 @@ class Judge:
             self._keep(questions, standings, going.edition, now, last)
         return len(questions)
 
-    def _waived_now(self) -> Mapping[str, frozenset[str]]:
-        return waived_by_key(self._catalog.waivers, self._catalog.clock())
 
-    def note_waivers(self) -> None:
-        """Journal which products conform otherwise since waivers were given, withdrawn or ended."""
-        with self._noting:
-            before, after = self._active, self._waived_now()
-            if before != after:
-                self._note_turned(before, after)
-
-    def _note_turned(self, before: Mapping[str, frozenset[str]], after: Mapping[str, frozenset[str]]) -> None:
-        kept = {}
-        for key in sorted(key for key in {*before, *after} if before.get(key) != after.get(key)):
-            product = self._catalog.registry.by_key.get(key)
-            standing = None if product is None else self._standings.by_slot.get(product.slot)
-            if product is None or standing is None:
-                continue
-            did, does = (standing.conforms(each.get(key, frozenset())) for each in (before, after))
-            if did != does:
-                kept[product.home] = {
-                    "revision": product.revision, "standing": standing.json(), "conforms": does, "did": did,
-                }  # fmt: skip
-        self._active = after
-        if kept:
-            self._record(kept, {"edition": self.edition}, self._catalog.clock())
+_Kept = dict[str, object]
 
 
-def waived_by_key(waivers: Waivers, at: datetime) -> dict[str, frozenset[str]]:
-    """The rules waived at a moment, by the key of the product."""
-    found: dict[str, set[str]] = {}
-    for waiver in waivers.all():
-        if waiver.active(at):
-            found.setdefault(waiver.key, set()).add(waiver.rule)
-    return {key: frozenset(rules) for key, rules in found.items()}
-
-
-ALL = "\U0010ffff"
-"""After the home of every product."""
-
-
-def _nothing(_: Entry) -> None:
-    """A verdict has no effect of its own beside its place in the projections."""
+def _kept(product: Product, standing: Standing, did: bool | None, does: bool) -> _Kept:
+    """A verdict as the journal has it: whether the product conforms by it and, None where that was not known, did."""
+    return {"revision": product.revision, "standing": standing.json(), "conforms": does, "did": did}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fairmesh.catalog.document import DPROD
 from fairmesh.catalog.errors import InputError
-from fairmesh.catalog.judging import ALL, waived_by_key
+from fairmesh.catalog.judging import ALL
 from fairmesh.catalog.standing import Columns, Standing
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ def _then(view: View, catalog: Catalog, moment: datetime) -> _Counted:
     hidden = []
     partly = np.flatnonzero(~all_told).tolist()
     asked = [(products[slots[row]], int(chronicle.revisions[rows[row]]), standings[row]) for row in partly]
-    for row, seen in zip(partly, catalog.judge.then(view, asked, moment), strict=True):
+    for row, seen in zip(partly, catalog.verdicts.then(view, asked, moment), strict=True):
         if seen is None:
             hidden.append(row)
         else:
@@ -284,7 +284,7 @@ def _then(view: View, catalog: Catalog, moment: datetime) -> _Counted:
 
 def _waived(catalog: Catalog, slots: NDArray[np.int64], moment: datetime) -> dict[int, frozenset[str]]:
     """By row, the rules that were waived for the product there at a moment."""
-    by_key = waived_by_key(catalog.waivers, moment)
+    by_key = catalog.waivers.by_key(moment)
     known = {key: product.slot for key in by_key if (product := catalog.registry.by_key.get(key)) is not None}
     rows = {slot: row for row, slot in enumerate(slots.tolist())} if known else {}
     return {rows[slot]: by_key[key] for key, slot in known.items() if slot in rows}

@@ -12,6 +12,7 @@ import re
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 from fairmesh.catalog.access import Access, EmbeddedEngine, Engine, PolicySet, open_engine
 from fairmesh.catalog.config import Settings
 from fairmesh.catalog.decisionlog import DecisionLog, RecordedDecisions
-from fairmesh.catalog.errors import ConfigError, Forbidden, InputError, PolicyUnavailable
+from fairmesh.catalog.errors import ConfigError, Conflict, Forbidden, InputError, PolicyUnavailable
 from fairmesh.catalog.impact import Impact, Mesh, impact, replay, subject_classes
 from fairmesh.catalog.journal import Journal
 from fairmesh.catalog.model import (
@@ -279,7 +280,7 @@ class Publishing:
         raised, the policy in force stays in force, except by `StorageUnavailable` saying that it is stored.
         """
         self._authorize(self._policies.access, subject, domain, channel)  # who may not is not told that it is busy
-        with POLICY_FILES.publishing(self._busy):
+        with self._alone():
             in_use = self._policies.in_use
             old = in_use.access
             whole = self._authorize(old, subject, domain, channel)
@@ -297,6 +298,16 @@ class Publishing:
             version = Version(access.policy_digest, self._clock(), subject.id, "published", domain, proposed)
             self._put_in_force(version, old, access.policies)
             return Published("published", version.digest, found)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One at a time; who comes meanwhile is refused, not queued."""
+        if not self._busy.acquire(blocking=False):
+            raise Conflict("another policy set is being published", remedy="Try again in a moment")
+        try:
+            yield
+        finally:
+            self._busy.release()
 
     def impact(
         self, subject: Subject, files: Mapping[str, bytes], *, channel: str, domain: str | None = None,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from fairmesh.catalog.access import Access
 from fairmesh.catalog.document import DPROD
 from fairmesh.catalog.governance import Stops
-from fairmesh.catalog.judging import CHUNK, UNDER_WAY, waived_by_key
+from fairmesh.catalog.judging import CHUNK, UNDER_WAY
 from fairmesh.catalog.model import Subject
 from fairmesh.catalog.registry import Product
 from fairmesh.catalog.ruling import Proposal, RemovedTerms, RuleChange
@@ -103,7 +103,7 @@ def rule_impact(
     with catalog.view(subject, channel=channel, access=access) as view:
         slots = [product.slot for product in view.readable if not product.retired]
         places = {role: _places(view, role) for role in (_DOMAIN, _OWNER)}
-    effects = _Effects(places, waived_by_key(catalog.waivers, moment))
+    effects = _Effects(places, catalog.waivers.by_key(moment))
     stops = Stops(), Stops()  # a rule of the same id need not say the same
     done = 0
     waiting: deque[tuple[int, Future[list[_Judged]]]] = deque()
@@ -115,8 +115,9 @@ def rule_impact(
                 products = [catalog.registry.slots[slot] for slot in part]
                 chunk = [product for product in products if view.may_read(product.home)]
                 known = _settled(catalog, view.sighted.standings, chunk) if at is None else {}
-                new = catalog.judge.foresee(view, after, chunk, moment, stops[0])
-                old = catalog.judge.foresee(view, before, [p for p in chunk if p.slot not in known], moment, stops[1])
+                new = catalog.verdicts.foresee(view, after, chunk, moment, stops[0])
+                rest = [product for product in chunk if product.slot not in known]
+                old = catalog.verdicts.foresee(view, before, rest, moment, stops[1])
             waiting.append((len(part), threads.submit(_judged, known, old, new)))
             while waiting and (len(waiting) == UNDER_WAY or start + CHUNK >= len(slots)):
                 size, judged = waiting.popleft()

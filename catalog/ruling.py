@@ -40,6 +40,8 @@ TRIAL_MEMORY = 4 * 2**30
 """Bytes of address space that linting a set may take."""
 
 _SHOWN = 10
+_RECALLED = 4
+"""Rule sets of the past that are kept ready to judge by."""
 _LEVEL = re.compile(r"(?P<level>core|org/[^/]+|domains/[^/]+)/[^/]+")
 
 RULE_FILES = SetKind(
@@ -167,8 +169,10 @@ class Rulings:
         self.versions = versions
         self._settings = settings
         self._shipped = shipped
-        self._past: Ruling | None = None
-        """The one that was asked about last: one is asked about for a while, then another."""
+        self._recalling = threading.Lock()
+        """Held while `known` looks or makes a ruling anew, before `_guard`: `_past` is its alone."""
+        self._past: dict[str, Ruling] = {}
+        """Those of the past that were asked about, by digest, the last one last: what is asked about lies together."""
         self._validators: weakref.WeakSet[Validator] = weakref.WeakSet()
         self._ending = False
         self._guard = threading.Lock()
@@ -199,16 +203,22 @@ class Rulings:
         return self._current
 
     def known(self, digest: str) -> Ruling | None:
-        """A rule set that was in force at any time, by its digest; None for one that never was."""
-        if digest == self._current.digest:
-            return self._current
-        past = self._past
-        if past is None or past.digest != digest:
-            version = self.versions.of(digest)
-            if version is None:
-                return None
-            past = self._past = self.ruling(version, self.rule_set(version))
-        return past
+        """A rule set that was in force at any time, by its digest; None for one that never was. Its processes live as
+        long as somebody holds what is returned."""
+        current = self._current
+        if digest == current.digest:
+            return current
+        with self._recalling:
+            ruling = self._past.pop(digest, None)
+            if ruling is None:
+                version = self.versions.of(digest)
+                if version is None:
+                    return None
+                ruling = self.ruling(version, self.rule_set(version), 1)
+            self._past[digest] = ruling
+            if len(self._past) > _RECALLED:
+                del self._past[next(iter(self._past))]
+            return ruling
 
     def note(self, policy: str) -> None:
         """Journal the rule set in force when it was taken from the folder and is not journaled yet."""
@@ -369,15 +379,16 @@ class RulePublishing:
         """
         self._authorize(access, subject, domain, channel, "publishing rules")  # who may not is not told that it is busy
         with self._only_one_of(subject):
-            proposal = self._proposal(subject, files, domain, examples=True)  # takes long, and keeps nobody else out
-            if dry_run:
-                return _outcome(proposal, "publishable", allow_removing)
-            with RULE_FILES.publishing(self._busy):
-                if self._rulings.current.version is not proposal.base:  # it was replaced: what is changed is not known
-                    proposal = self._proposal(subject, files, domain, examples=True)
-                done = _outcome(proposal, "published", allow_removing)
-                if not proposal.same:
-                    self._put_in_force(proposal, subject, domain, access)
+            while True:
+                proposal = self._proposal(subject, files, domain, examples=True)  # takes long, and keeps nobody out
+                if dry_run:
+                    return _outcome(proposal, "publishable", allow_removing)
+                with self._busy:
+                    if self._rulings.current.version is proposal.base:  # else it is not known what would change
+                        done = _outcome(proposal, "published", allow_removing)
+                        if not proposal.same:
+                            self._put_in_force(proposal, subject, domain, access)
+                        break
         if not proposal.same:
             self._published()
         return done

@@ -126,10 +126,15 @@ def _read(written: Mapping[str, Sequence[int]]) -> _Counts:
     return tuple((rule, gating, other) for rule, (gating, other) in written.items())
 
 
+_FORM = 2
+"""Counts changes of how products are judged by the same rules: after one, all are judged again."""
+
+
 def edition_of(rules: RuleSet, now: datetime) -> str:
-    """Names what the rules say on a day: the digest and, once a mode has changed by its date, the last such date."""
+    """Names what the rules say on a day: the digest, how products are judged by it and, once a mode has changed by its
+    date, the last such date."""
     past = [day for day in rules.turns if day <= now.date()]
-    return rules.digest + (f"@{past[-1].isoformat()}" if past else "")
+    return f"{rules.digest}/{_FORM}" + (f"@{past[-1].isoformat()}" if past else "")
 
 
 class Columns:

@@ -7,13 +7,11 @@ from __future__ import annotations
 import json
 import logging
 import re
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from fairmesh.catalog.errors import ConfigError, Conflict, FairmeshError, InputError, TooLarge
+from fairmesh.catalog.errors import ConfigError, FairmeshError, InputError, TooLarge
 from fairmesh.catalog.journal import Journal
 from fairmesh.catalog.model import Draft, Entry, EntryKind
 
@@ -105,16 +103,6 @@ class SetKind:
             self.entries, "", "", 0, document, "application/json", b"", version.author, version.at, ruleset, policy,
             {name: value for name, value in detail.items() if value is not None},
         )  # fmt: skip
-
-    @contextmanager
-    def publishing(self, busy: threading.Lock) -> Iterator[None]:
-        """One at a time; who comes meanwhile is refused with `Conflict`, not queued."""
-        if not busy.acquire(blocking=False):
-            raise Conflict(f"another {self.name} is being published", remedy="Try again in a moment")
-        try:
-            yield
-        finally:
-            busy.release()
 
 
 def folder_of(domain: str) -> str:

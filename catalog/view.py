@@ -649,7 +649,7 @@ class View:
         """The rules in force against what is visible of the stored document; None for who may not read it. A finding
         about a field of the product that policy hides, such as that it is missing, is left out."""
         holder = self._held(product, Need.READ)
-        return None if holder is None else self._catalog.judge.report(self, holder)
+        return None if holder is None else self._catalog.verdicts.report(self, holder)
 
     def fair(self, product: str) -> Assessment | None:
         """The FAIR assessment of what is visible of the product; None for who may not read it."""
@@ -691,7 +691,7 @@ class View:
     @cached_property
     def sighted(self) -> Sighted:
         """How the products that may be read stand, see `Sighted`."""
-        return self._catalog.judge.sighted(self, self._grants)
+        return self._catalog.verdicts.sighted(self, self._grants)
 
     # -- search, lineage, walks --
 

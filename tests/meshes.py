@@ -18,6 +18,7 @@ from samples import BASE
 
 from fairmesh.catalog import Settings, View
 from fairmesh.catalog.access import Access, EmbeddedEngine, PolicySet
+from fairmesh.catalog.asking import Bench
 from fairmesh.catalog.catalog import Catalog
 from fairmesh.catalog.chronicle import Chronicle
 from fairmesh.catalog.decisionlog import RecordedDecisions
@@ -30,6 +31,7 @@ from fairmesh.catalog.model import Draft, Entry, EntryKind, Subject
 from fairmesh.catalog.policing import InUse, Policies, Publishing
 from fairmesh.catalog.ruling import RulePublishing, Ruling, Rulings
 from fairmesh.catalog.storage import Storage
+from fairmesh.catalog.verdicts import Verdicts
 from fairmesh.catalog.versions import Version, Versions
 from fairmesh.catalog.waivers import Waivers
 
@@ -166,7 +168,7 @@ class OneRuling(Rulings):
     """One rule set, which is all there ever was, without a journal."""
 
     def __init__(self, only: Ruling) -> None:
-        self.versions, self._past, self._current = OneVersion(only.version), None, only
+        self.versions, self._past, self._current = OneVersion(only.version), {}, only
 
 
 def _unpublished(draft: Draft, then: Callable[[Entry], None]) -> None:
@@ -193,7 +195,9 @@ class Mesh(Catalog):
         self.storage = Storage(self.journal, self.graph, BASE, rules().vocabulary())
         self.registry, self.search, self.lineage = self.storage.registry, self.storage.search, self.storage.lineage
         self.waivers = Waivers(self.journal, BASE, rules, _unpublished, self.clock)
-        self.judge = Judge(self)
+        bench = Bench(BASE, self.settings.workers)
+        self.verdicts = Verdicts(self, bench)
+        self.judge = Judge(self, bench)
         self.chronicle = Chronicle(self.storage)
 
     @property

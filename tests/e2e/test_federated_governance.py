@@ -217,7 +217,7 @@ def verdicts(data: Path, digest: str) -> int:
     """How many chunks of the pass by this rule set are journaled."""
     with closing(Journal.open(data, create=False)) as journal:
         kept = journal.entries(kinds=[EntryKind.CONFORMANCE])
-        return sum(entry.draft.detail["edition"] == digest and "upto" in entry.draft.detail for entry in kept)
+        return sum(entry.draft.detail["edition"].startswith(digest) and "upto" in entry.draft.detail for entry in kept)
 
 
 def head(server: Server) -> int:

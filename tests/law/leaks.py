@@ -18,12 +18,12 @@ from fairmesh.catalog.access import Access, Scope
 from fairmesh.catalog.catalog import Catalog
 from fairmesh.catalog.document import DCAT, DCT, DPROD
 from fairmesh.catalog.errors import FairmeshError, Forbidden, Retired
-from fairmesh.catalog.judging import Judge
 from fairmesh.catalog.model import EVERYTHING, FIELDS, Action, Need
 from fairmesh.catalog.rdf import NamedNode, Triple
 from fairmesh.catalog.registry import Registry, Sight
 from fairmesh.catalog.search import SearchResult
 from fairmesh.catalog.standing import Columns, Standings
+from fairmesh.catalog.verdicts import Verdicts
 from fairmesh.catalog.view import Found, View
 from law.asking import Focus
 
@@ -161,8 +161,8 @@ def hidden_nodes_named_in_changes(patch: pytest.MonkeyPatch) -> None:
 @plant("governance", "products", "conforming")
 def overviews_of_all(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(View, "whole", property(lambda self: np.ones(len(self._registry.slots), np.bool_)))
-    honest = Judge.sighted
-    patch.setattr(Judge, "sighted", lambda self, view, grants: honest(self, view, np.full_like(grants, EVERYTHING)))
+    honest = Verdicts.sighted
+    patch.setattr(Verdicts, "sighted", lambda self, view, grants: honest(self, view, np.full_like(grants, EVERYTHING)))
 
 
 @plant("search", "facets", given="fields")

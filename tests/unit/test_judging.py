@@ -16,13 +16,14 @@ from law.meshes import SUBJECTS
 from samples import ANALYST, BASE, DOMAINS, STEWARD, producer, product, register
 
 from fairmesh.catalog import View, fair, judging, rdf
+from fairmesh.catalog.asking import Bench, Question
 from fairmesh.catalog.document import own_nodes, references
 from fairmesh.catalog.errors import StorageUnavailable, WorkerFailed
 from fairmesh.catalog.events import EventKind, events
 from fairmesh.catalog.governance import RuleSet, validate
-from fairmesh.catalog.judging import waived_by_key
-from fairmesh.catalog.model import EntryKind, Subject, Submission
+from fairmesh.catalog.model import Draft, Entry, EntryKind, Subject, Submission
 from fairmesh.catalog.standing import Standing
+from fairmesh.catalog.storage import Storage
 
 READERS = (*SUBJECTS.values(), STEWARD)
 
@@ -49,7 +50,7 @@ def scratch(view: View, rules: RuleSet, mesh: Governed) -> dict[str, tuple[objec
         register = fair.Register.of(rules.vocabulary())
         scores = fair.score(triples, product=held.iri, iri_base=BASE, register=register, at=mesh.now[0])
         standing = Standing.of("", report, scores, held.iri).seen(view.sight.grants(held))
-        waived = waived_by_key(mesh.catalog.waivers, mesh.now[0]).get(held.key, frozenset())
+        waived = mesh.catalog.waivers.by_key(mesh.now[0]).get(held.key, frozenset())
         found[held.key] = (standing.broken, standing.failed, standing.fair, standing.conforms(waived))
     return found
 
@@ -237,25 +238,25 @@ def test_more_dependents_than_are_judged_at_once_are_left_to_the_background(
 
 
 def judged_in(mesh: Governed) -> list[tuple[str, str]]:
-    """The edition and `upto` of each chunk of a pass, in order."""
+    """The digest and `upto` of each chunk of a pass, in order."""
     details = [entry.draft.detail for entry in mesh.entries(EntryKind.CONFORMANCE)]
-    return [(detail["edition"], detail["upto"]) for detail in details if "upto" in detail]
+    return [(detail["edition"].partition("/")[0], detail["upto"]) for detail in details if "upto" in detail]
 
 
 def test_a_pass_goes_on_after_a_restart_where_it_was(mesh: Governed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judging, "CHUNK", 2)
     keys = [f"web.p{n}" for n in range(7)]
     register(mesh.catalog, *map(product, keys))
-    honest, gate, asked = judging.Judge._judge, threading.Event(), list[str]()
+    honest, gate, asked = Bench.judge, threading.Event(), list[str]()
 
-    def judge(self: judging.Judge, ruling: object, questions: Sequence[judging.Question], *rest: object) -> object:
+    def judge(self: Bench, ruling: object, questions: Sequence[Question], *rest: object) -> object:
         names = [question.product.key for question in questions]
         if not gate.is_set() and len(asked) >= 4:
             raise WorkerFailed("it is to stop here", remedy="")
         asked.extend(names)
         return honest(self, ruling, questions, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(judging.Judge, "_judge", judge)
+    monkeypatch.setattr(Bench, "judge", judge)
     mesh.publish(org(COST))
     digest = mesh.catalog.ruleset_digest
     until(lambda: len(judged_in(mesh)) == 2)
@@ -278,16 +279,16 @@ def test_a_product_registered_anew_while_a_pass_judges_it_keeps_its_newer_verdic
     mesh: Governed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register(mesh.catalog, product("sales.d"))
-    honest, inside, go = judging.Judge._judge, threading.Event(), threading.Event()
+    honest, inside, go = Bench.judge, threading.Event(), threading.Event()
 
-    def judge(self: judging.Judge, ruling: object, questions: Sequence[judging.Question], *rest: object) -> object:
+    def judge(self: Bench, ruling: object, questions: Sequence[Question], *rest: object) -> object:
         found = honest(self, ruling, questions, *rest)  # type: ignore[arg-type]
         if not inside.is_set():
             inside.set()
             assert go.wait(60)
         return found
 
-    monkeypatch.setattr(judging.Judge, "_judge", judge)
+    monkeypatch.setattr(Bench, "judge", judge)
     mesh.publish(org(COST))
     assert inside.wait(60)
     register(mesh.catalog, product("sales.d", title="Again", extra=COST.met.format(k="sales.d")))
@@ -370,3 +371,84 @@ def test_a_waiver_that_ends_while_the_service_is_down_is_in_the_feed_when_it_is_
     mesh.open()
     until(lambda: len(changes_of(mesh)) == 3)
     assert changes_of(mesh)[-1] == (START + 2 * DAY, False)
+
+
+class Disk:
+    """Refuses, while `full`, every verdict of the journal, before it is stored or before it is shown."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, *, stores: bool) -> None:
+        self.full, self.refused = False, threading.Event()
+        record, apply = Storage.record, Storage._apply
+
+        def refuse(kind: EntryKind) -> None:
+            if self.full and kind is EntryKind.CONFORMANCE:
+                self.refused.set()
+                raise StorageUnavailable("the disk is full", remedy="")
+
+        def recorded(storage: Storage, draft: Draft, then: Callable[[Entry], None]) -> None:
+            refuse(draft.kind)
+            record(storage, draft, then)
+
+        def applied(storage: Storage, entry: Entry) -> None:
+            refuse(entry.draft.kind)
+            apply(storage, entry)
+
+        if stores:
+            patch.setattr(Storage, "_apply", applied)
+        else:
+            patch.setattr(Storage, "record", recorded)
+
+
+@pytest.mark.parametrize("stores", [False, True], ids=["not stored", "stored but not shown"])
+def test_what_a_waiver_changed_is_told_once_although_the_disk_refused_it_at_first(
+    mesh: Governed, monkeypatch: pytest.MonkeyPatch, stores: bool
+) -> None:
+    register(mesh.catalog, product("sales.d"))
+    mesh.publish(org(COST))
+    mesh.settle()
+    mesh.catalog.waivers.grant(
+        STEWARD, mesh.catalog.access, "sales.d", "org/acme/cost", reason="it is being mended", expires=START + DAY,
+        channel="http",
+    )  # fmt: skip
+    disk = Disk(monkeypatch, stores=stores)
+    disk.full = True
+    mesh.move(2 * DAY)
+    assert disk.refused.wait(60)
+    disk.full = False
+    register(mesh.catalog, product("web.f", extra=COST.met.format(k="web.f")))  # shows what is stored
+    until(lambda: len(changes_of(mesh)) == 3)
+    mesh.again()
+    mesh.catalog.judge.note_waivers()
+    assert changes_of(mesh)[2:] == [(START + 2 * DAY, False)]
+
+
+def test_no_verdict_is_journaled_before_what_a_waiver_changed_until_then(
+    mesh: Governed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start takes all that was changed by waivers until the last verdict for told."""
+    register(mesh.catalog, product("sales.d"), product("web.f"))
+    mesh.publish(org(COST))
+    mesh.settle()
+    mesh.catalog.waivers.grant(
+        STEWARD, mesh.catalog.access, "sales.d", "org/acme/cost", reason="it is being mended", expires=START + DAY,
+        channel="http",
+    )  # fmt: skip
+    monkeypatch.setattr(judging.Judge, "note_waivers", lambda self: None)  # the background does not come to it
+    mesh.move(2 * DAY)
+    mesh.publish(governing.SHIPPED_FILES)
+    mesh.settle()
+    assert [conforms for _, conforms in changes_of(mesh)][3:] == [False, True, True]
+
+
+def test_a_verdict_that_is_stored_but_could_not_be_shown_is_told_once(
+    mesh: Governed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(mesh.catalog, product("sales.d"))
+    disk = Disk(monkeypatch, stores=True)
+    disk.full = True
+    mesh.publish(org(COST))
+    assert disk.refused.wait(60)
+    disk.full = False
+    mesh.settle()
+    mesh.catalog.judge.step()  # waits for the step that is under way
+    assert [conforms for _, conforms in changes_of(mesh)] == [False]

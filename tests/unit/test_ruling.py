@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +12,12 @@ import pytest
 from governing import COST, DAY, SHIPPED_FILES, SPATIAL, START, Governed, Rule, governed, later, org, rule_files
 from samples import ANALYST, BASE, STEWARD, producer, product, register
 
-from fairmesh.catalog.errors import Conflict, Forbidden, InputError, NotConforming, StorageUnavailable, TooLarge
+from fairmesh.catalog.errors import Forbidden, InputError, NotConforming, StorageUnavailable, TooLarge
 from fairmesh.catalog.governance import Validator
 from fairmesh.catalog.journal import Journal
 from fairmesh.catalog.model import EntryKind, PageRequest, SearchOrder, Submission
 from fairmesh.catalog.rdf import TURTLE, Triple, parse
-from fairmesh.catalog.ruling import RULE_FILES, RefusedRules, RemovedTerms, RemovesRules
+from fairmesh.catalog.ruling import RULE_FILES, RefusedRules, RemovedTerms, RemovesRules, RulesPublished, Ruling
 
 SALES = producer("sales")
 MOBILITY = producer("mobility")
@@ -248,6 +249,28 @@ def test_which_set_was_in_force_when_is_known_for_good(mesh: Governed) -> None:
         mesh.again()
 
 
+def test_a_set_of_the_past_is_one_for_all_who_judge_by_it_at_a_time(mesh: Governed) -> None:
+    first = digest(mesh)
+    second = mesh.publish(org(COST)).digest
+    mesh.publish(org(SPATIAL))
+    rulings, together = mesh.catalog.rulings, threading.Barrier(4)
+
+    def ask(number: int) -> Ruling | None:
+        together.wait(60)
+        return rulings.known((first, second)[number % 2])
+
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(ask, range(4)))
+    assert len({id(ruling) for ruling in found}) == 2
+    held = rulings.known(first)
+    assert held is not None
+    held.validator.start()
+    del found
+    assert rulings.known(second) is not None, "it is held now in the place of the first"
+    assert rulings.known(first) is held
+    assert held.validator.judge_many([], iri_base=BASE, now=mesh.now[0]) == []
+
+
 def test_what_was_judged_by_a_set_that_is_replaced_is_judged_again_before_it_is_stored(
     mesh: Governed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,26 +331,35 @@ def test_a_disk_that_refuses_leaves_the_rules_as_they_are(mesh: Governed, monkey
     assert mesh.publish(org(COST)).change == "published"
 
 
-def test_one_is_published_at_a_time(mesh: Governed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_publishes_meanwhile_waits_and_replaces_what_is_in_force_then(
+    mesh: Governed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     inside, go = threading.Event(), threading.Event()
     honest = Validator.start
 
     def start(self: Validator) -> None:
         inside.set()
-        assert go.wait(60)
+        assert go.wait(120)
         honest(self)
 
     monkeypatch.setattr(Validator, "start", start)
     first = threading.Thread(target=lambda: mesh.publish(org(COST)))
     first.start()
     assert inside.wait(60)
-    with pytest.raises(Conflict, match="another rule set is being published"):
-        mesh.publish(org(SPATIAL), replace(STEWARD, id="another-steward"))
+    another = replace(STEWARD, id="another-steward")
+    found: list[RulesPublished] = []
+    second = threading.Thread(target=lambda: found.append(mesh.publish(org(SPATIAL), another)))
+    second.start()
     with pytest.raises(Forbidden):
         mesh.publish(org(SPATIAL), ANALYST)
+    assert mesh.publish(org(SPATIAL), replace(STEWARD, id="a-third"), dry_run=True).change == "publishable"
+    assert len(mesh.entries(EntryKind.RULES)) == 1
     go.set()
-    first.join(60)
-    assert len(mesh.entries(EntryKind.RULES)) == 2
+    for thread in (first, second):
+        thread.join(120)
+    assert [entry.draft.actor for entry in mesh.entries(EntryKind.RULES)][1:] == [STEWARD.id, another.id]
+    (published,) = found
+    assert [(change.rule, change.after) for change in published.changes if change.before] == [("org/acme/cost", None)]
 
 
 def vocabulary(label: str) -> dict[str, bytes]:

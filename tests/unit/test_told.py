@@ -176,7 +176,7 @@ def test_a_hidden_description_lowers_the_score_of_who_may_not_see_it(mesh: Gover
 def test_what_is_foreseen_under_the_rules_in_force_is_how_products_stand(mesh: Governed, reader: Subject) -> None:
     with mesh.view(reader) as view:
         products = [held for held in view.readable if not held.retired]
-        foreseen = mesh.catalog.judge.foresee(view, view.ruling, products, mesh.now[0], Stops())
+        foreseen = mesh.catalog.verdicts.foresee(view, view.ruling, products, mesh.now[0], Stops())
         known = view.sighted.standings
         assert [(p.key, s.broken, s.fair) for p, s in foreseen()] == [
             (p.key, known[p.slot].broken, known[p.slot].fair) for p in products
