@@ -327,7 +327,9 @@ class _Comparer:
             held = (
                 self._break_all(frozenset(lost & self._datasets)) if lost & self._datasets else self._break(ident, node)
             )
-            if held and facet not in ("class", "licence", "rights") and held.isdisjoint(self.old.outputs):
+            # a product is as sensitive as its internal datasets, too: readers of its outputs may be shut out
+            raised = (facet, ident[0]) == ("class", "dataset") and _rank(self.new.level) > _rank(self.old.level)
+            if held and not raised and held.isdisjoint(self.old.outputs):
                 judged, label = _Judged(Kind.EDITORIAL, judged.what, judged.before, judged.after), f"{label} (internal)"
         return _stated(judged, node, label, removed, added)
 

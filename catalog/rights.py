@@ -1,17 +1,21 @@
 """Terms of use and access rights: what a document says of them, and what another statement means for who relies on it.
 
-Licences are told apart by IRI, those of Creative Commons by what they ask, and the access rights of the EU's authority
-table by how far they let in. Terms in words cannot be read: any other wording may bind otherwise, and counts so.
+Licences are told apart by what their addresses stand for, those of Creative Commons by what they ask, and the access
+rights of the EU's authority table by how far they let in. Terms in words cannot be read: any other wording may bind
+otherwise, and counts so.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from fairmesh.catalog.document import DCT, TYPE, Statements
+from fairmesh.catalog import licences
+from fairmesh.catalog.document import DCT, RDFS, TYPE, Statements
 from fairmesh.catalog.parts import Term, anonymous
 from fairmesh.catalog.rdf import PREFIXES, Literal
 from fairmesh.catalog.retyping import Fit
@@ -19,7 +23,14 @@ from fairmesh.catalog.retyping import Fit
 LICENCES = (DCT + "license", DCT + "rights", PREFIXES["odrl"] + "hasPolicy")
 ACCESS_RIGHTS = DCT + "accessRights"
 
-_CC = "creativecommons.org/"
+_DATES = frozenset((DCT + "created", DCT + "issued", DCT + "modified"))
+_NOTES = frozenset((DCT + "identifier", RDFS + "seeAlso"))
+"""Predicates that keep the books of a node, and bind nobody, unless they name a licence."""
+_QUOTES = str.maketrans(
+    dict.fromkeys("\u2018\u2019\u201a\u201b\u2039\u203a", "'")
+    | dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb", '"')
+)
+_CC = re.compile(r"cc-(by[a-z-]*)-(\d.*)")
 _EU = "publications.europa.eu/resource/authority/access-right/"
 _RANKS = {_EU + name: rank for rank, name in enumerate(("PUBLIC", "RESTRICTED", "NON_PUBLIC"))}
 """Access rights of the EU's authority table, from those that let everybody in."""
@@ -38,8 +49,12 @@ class Terms:
 
 
 def read(graph: Statements, values: Iterable[Term], own: Callable[[str], bool]) -> Terms:
-    """Terms that are stated by these values. Anonymous nodes, and those that are the document's `own`, count by what
-    they say; order, spacing and case of texts and the many addresses of one licence make no difference."""
+    """Terms that are stated by these values.
+
+    Anonymous nodes, and those that are the document's `own`, count by what they say, or by name when they say nothing.
+    Their dates never count, their identifiers and links only where they name a licence, or are all there is. Order,
+    spacing, case, quotation marks and Unicode form of texts make no difference, nor do the addresses of one licence.
+    """
     named: set[tuple[str, str]] = set()
     texts: dict[str, set[tuple[str, str]]] = defaultdict(set)
     shape = _Shape(graph, own)
@@ -53,17 +68,18 @@ def read(graph: Statements, values: Iterable[Term], own: Callable[[str], bool]) 
             else:
                 named.add((predicate, value.value))
             continue
-        if not anonymous(value):
-            named.add((predicate, _address(value.value)))
-        if value.value in passed or not shape.inner(value):
+        stated = shape.stated(value.value) if shape.inner(value) else []
+        said = [(p, o) for p, o in stated if p != TYPE]
+        if not said and not anonymous(value):
+            named.add((predicate, licences.same_as(value.value)))
+        if not said or value.value in passed:
             continue
         passed.add(value.value)
-        said = [(p, o) for p, objects in graph.by_subject[value.value].items() for o in objects]
-        if any(shape.inner(o) for _, o in said):
+        if any(shape.inner(o) for _, o in stated):
             named.add((predicate, shape.digest(value.value)))
         else:
-            waiting += [(p, o) for p, o in said if p != TYPE]
-    return Terms(frozenset(named), {language: frozenset(said) for language, said in texts.items()})
+            waiting += said
+    return Terms(frozenset(named), {language: frozenset(each) for language, each in texts.items()})
 
 
 class _Shape:
@@ -79,24 +95,31 @@ class _Shape:
             return False
         return anonymous(value) or self._own(value.value)
 
+    def stated(self, node: str) -> list[tuple[str, Term]]:
+        """What an inner node says, its dates left out: notes that spell nothing out only if there is nothing else."""
+        said = self._graph.by_subject[node].items()
+        stated = [(p, o) for p, objects in said if p not in _DATES for o in objects]
+        told = [(p, o) for p, o in stated if p not in _NOTES or self.inner(o) or licences.named(o.value)]
+        return told if any(p != TYPE for p, _ in told) else stated
+
     def digest(self, root: str) -> str:
         waiting = [(root, False)]
         while waiting:
             node, ready = waiting.pop()
-            said = self._graph.by_subject[node].items()
+            said = self.stated(node)
             if ready:
-                lines = sorted(f"{p} {self._word(o)}" for p, objects in said for o in objects)
+                lines = sorted(f"{p} {self._word(o)}" for p, o in said)
                 self._known[node] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
             elif node not in self._known:
                 self._known[node] = node  # where a circle ends
                 waiting.append((node, True))
-                waiting += [(o.value, False) for _, objects in said for o in objects if self.inner(o)]
+                waiting += [(o.value, False) for _, o in said if self.inner(o)]
         return self._known[root]
 
     def _word(self, value: Term) -> str:
         if isinstance(value, Literal):
             return f"{_folded(value)!r}@{value.language or value.datatype.value}"
-        return self._known[value.value] if self.inner(value) else _address(value.value)
+        return self._known[value.value] if self.inner(value) else licences.same_as(value.value)
 
 
 def named_nodes(graph: Statements, values: Iterable[Term], own: Callable[[str], bool]) -> Iterator[str]:
@@ -114,7 +137,7 @@ def named_nodes(graph: Statements, values: Iterable[Term], own: Callable[[str], 
 
 
 def same(old: Terms, new: Terms) -> bool:
-    """Whether they say the same, perhaps in one more language or one less."""
+    """Whether the new terms say what the old ones did, perhaps in one more language."""
     return old.named == new.named and _same_texts(old.texts, new.texts)
 
 
@@ -156,40 +179,36 @@ def _rank(terms: Terms) -> int | None:
 def _same_texts(
     before: Mapping[str, frozenset[tuple[str, str]]], after: Mapping[str, frozenset[tuple[str, str]]]
 ) -> bool:
-    """A text in a language that only one side has counts as a translation, if all texts in those that both have stay,
-    and one of these says as many pieces."""
-    old, new = (frozenset().union(*texts.values()) for texts in (before, after))
-    if old == new:
+    """All texts stay, each language as it was; texts in a language that comes are a translation, if one that stays has
+    as many. What had no language may get one. A language that goes takes with it what was agreed to."""
+    if frozenset[tuple[str, str]]().union(*before.values()) == frozenset[tuple[str, str]]().union(*after.values()):
         return True
-    both = (before.keys() & after.keys()) - {""}
-    if before.get("") != after.get("") or not both or any(before[word] != after[word] for word in both):
-        return False
-    fullest = max(len(before[word]) for word in both)
-    return all(len(texts) <= fullest for side in (before, after) for word, texts in side.items() if word)
+    come = after.keys() - before.keys()
+    fullest = 0
+    for language, texts in before.items():
+        tagged = not language and any(after[word] == texts for word in come)
+        if not tagged and after.get(language) != texts:
+            return False
+        if tagged or language:
+            fullest = max(fullest, len(texts))
+    return "" not in come and all(len(after[word]) <= fullest for word in come)
 
 
 def _folded(literal: Literal) -> str:
-    return " ".join(literal.value.split()).casefold() if _is_text(literal) else literal.value
+    """Without what makes no difference: spacing, case (Unicode 3.13, D145), the shape of quotation marks."""
+    if not _is_text(literal):
+        return literal.value
+    folded = unicodedata.normalize("NFD", unicodedata.normalize("NFD", literal.value).casefold())
+    return " ".join(folded.translate(_QUOTES).split())
 
 
 def _is_text(literal: Literal) -> bool:
     return literal.language is not None or literal.datatype.value == PREFIXES["xsd"] + "string"
 
 
-def _address(iri: str) -> str:
-    """Without what makes no difference: scheme, `www`, the page of the deed or the legal code, a closing slash."""
-    text = iri.split("://", 1)[-1].removeprefix("www.").rstrip("/")
-    if text.startswith(_CC):
-        text = text.split("/deed")[0].split("/legalcode")[0].rstrip("/").lower()
-    return text
-
-
 def _opens(before: str, after: str) -> bool:
     """Whether a Creative Commons licence asks for less than the one before, in the same version; CC0 asks nothing."""
-    if not before.startswith(_CC + "licenses/"):
-        return False
-    if after.startswith(_CC + "publicdomain/zero"):
-        return True
-    old, new = (text.removeprefix(_CC + "licenses/").partition("/") for text in (before, after))
-    asked, asks = set(old[0].split("-")), set(new[0].split("-"))
-    return after.startswith(_CC + "licenses/") and asks < asked and old[2] == new[2]
+    old, new = _CC.fullmatch(before), _CC.fullmatch(after)
+    if old is None or new is None:
+        return old is not None and after == "cc0-1.0"
+    return set(new[1].split("-")) < set(old[1].split("-")) and old[2] == new[2]

@@ -192,6 +192,24 @@ def test_terms_that_two_datasets_share_are_those_of_one_that_stays() -> None:
     }  # fmt: skip
 
 
+def test_terms_are_not_replaced_by_two_translations() -> None:
+    free, internal = '"Free to use by all"@en', '"Nur intern"@de'
+    terms = [triples(HEAD + f"<sales.orders> dct:rights {said} .") for said in (free, f"{free} , {internal}", internal)]
+    assert [c.what for c in between(terms[0], terms[1]).changes] == ["licence-reworded"]
+    assert [c.what for c in between(terms[1], terms[2]).breaking] == ["licence-changed"]
+
+
+def test_other_terms_of_an_internal_dataset_need_no_major_version() -> None:
+    text = HEAD + "<sales.orders> dct:hasPart :s ; dprod:lifecycleStatus s:consume ; dcat:version '1.0.%s' . "
+    staging = ":s a dcat:Dataset ; dprod:informationSensitivityClassification c:internal ; dct:rights '%s'@en ."
+    found = between(triples(text % 0 + staging % "Free"), triples(text % 1 + staging % "Ask us"))
+    assert {c.what: c.label for c in found.changes if c.what != "version-changed"} == {
+        "licence-changed": "s (internal)"
+    }
+    assert not found.unannounced
+    assert found.broken == {PRODUCT + "/s": {PRODUCT + "/s"}}, "who reads it nevertheless is named"
+
+
 def test_a_policy_nested_without_end_is_compared() -> None:
     chain = "".join(f":p{n} <http://www.w3.org/ns/odrl/2/duty> :p{n + 1} . " for n in range(3000))
     text = HEAD + f":data dct:rights :p0 . {chain} :p3000 <http://www.w3.org/ns/odrl/2/duty> :p0 . "
