@@ -228,7 +228,9 @@ class Facts:
         return self.refers(node) if _is_name(node) else node in self._described
 
     def _means(self, value: Term) -> bool:
-        return not nothing(value.value) if isinstance(value, Literal) else self.tells(value.value)
+        if isinstance(value, Literal):
+            return not nothing(value.value, value.language)
+        return self.tells(value.value)
 
     @cached_property
     def _described(self) -> frozenset[str]:
@@ -251,12 +253,15 @@ class Facts:
 
     def texts(self, subject: str, *predicates: str) -> list[str]:
         """Texts that say something."""
-        return [value for value in self.objects(subject, *predicates) if isinstance(value, Text) and not nothing(value)]
+        literals = (value for value in self.terms(subject, *predicates) if isinstance(value, Literal))
+        return [_plain(value) for value in literals if self._means(value)]
 
     def values(self, subjects: Iterable[str], *predicates: str) -> list[str]:
         """IRIs and texts that say something, sorted; nodes without a name are left out."""
-        found = {value for subject in subjects for value in self.objects(subject, *predicates)}
-        return sorted(v for v in found if (not nothing(v) if isinstance(v, Text) else self.refers(v)))
+        found = (value for subject in subjects for value in self.terms(subject, *predicates))
+        return sorted({
+            _plain(v) for v in found if (self._means(v) if isinstance(v, Literal) else self.refers(v.value))
+        })  # fmt: skip
 
     def says(self, subject: str, *predicates: str) -> bool:
         """Whether one of the predicates has a value that says something."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urljoin
@@ -61,7 +61,10 @@ class Marks:
         """Predicates and the blank nodes they lead to, by the node that has them."""
         self.says: dict[str, set[tuple[str, str]]] = defaultdict(set)
         """The tails of predicates and values of each node."""
+        self._cells: dict[str, dict[str, tuple[str, bool]]] = defaultdict(dict)
+        """What is stated of the cells of lists, by predicate, and whether it is a blank node."""
         self._scan()
+        self._open_lists()
 
     def _scan(self) -> None:
         raise NotImplementedError
@@ -70,16 +73,42 @@ class Marks:
         """What the scan calls this predicate."""
         return iri
 
+    def _open_lists(self) -> None:
+        """What a list that is stated cell by cell holds counts as led to by what leads to the list."""
+        for holder, links in self.inner.items() if self._cells else ():
+            opened, met = list[tuple[str, str]](), set[str]()
+            left = [(word, node, True) for word, node in reversed(links)]
+            while left:
+                word, value, blank = left.pop()
+                if blank and value in self._cells:
+                    cell = self._cells[value].values() if value not in met else ()
+                    left += [(word, *each) for each in cell]
+                    met.add(value)
+                elif blank:
+                    opened.append((word, value))
+                else:
+                    self._say(holder, word, value)
+            self.inner[holder] = opened
+
+    def loose(self) -> list[str]:
+        """Blank nodes that nothing leads to, in order, cells of lists left out."""
+        led = {node for links in self.inner.values() for _, node in links}.union(self._cells)
+        return [node for node in self.nodes if is_blank(node) and node not in led]
+
     def find(self, node: str, predicate: str | None) -> int:
         """The place of the statement, else of the node, else -1."""
         return self.statements.get((node, self.predicate(predicate or "")), self.nodes.get(node, -1))
 
     def _link(self, holder: str | None, predicate: str | None, blank: str) -> None:
-        if holder is not None and predicate is not None:
+        if holder is not None and predicate in (FIRST, REST):
+            self._cells[holder][predicate] = blank, True
+        elif holder is not None and predicate is not None:
             self.inner[holder].append((predicate, blank))
 
     def _say(self, holder: str | None, predicate: str | None, value: str) -> None:
-        if holder is not None and predicate is not None and predicate not in ADDED:
+        if holder is not None and predicate == FIRST:
+            self._cells[holder][predicate] = value, False
+        elif holder is not None and predicate is not None and predicate not in ADDED:
             self.says[holder].add((tail(predicate), tail(value)))
 
     def _refer(self, holder: str | None, predicate: str | None, node: str) -> None:
@@ -268,26 +297,46 @@ class _Object:
     said: list[tuple[str, str, int]] = field(default_factory=list)
     """Keys, values (empty: an object or a list) and where the keys stand."""
 
-    def text(self, key: str) -> str | None:
-        return next((value for name, value, _ in self.said if name == key and value), None)
+
+_Context = Mapping[str, Mapping[str, object]]
+"""Terms and their definitions in full."""
+
+
+def _extended(context: _Context, more: object) -> _Context:
+    for each in more if isinstance(more, list) else [more]:
+        if isinstance(each, dict):
+            full = {key: value if isinstance(value, dict) else {"@id": value} for key, value in each.items()}
+            context = {**context, **full}
+    return context
+
+
+def _term(context: _Context, key: str) -> str:
+    """A keyword, or the tail of what a key or a type stands for."""
+    known = context.get(key, {})
+    name = known.get("@reverse") or known.get("@id")
+    if not isinstance(name, str) or not name or name[-1] in "/#:":
+        name = key
+    return name if name.startswith("@") else tail(name)
 
 
 class JsonMarks(Marks):
-    """Of JSON-LD. Predicates are known by their tails; contexts count where they only rename."""
+    """Of JSON-LD. Predicates are known by their tails; of contexts those in the document count, each where it holds."""
 
     def _scan(self) -> None:
-        found = list(self._objects())
-        # what a term stands for: a text, or a nested object with an @id
-        terms = {
-            each.under: each.text("@id") or "" for each in found if each.holder and each.holder.under == "@context"
-        }
+        found = [each for each in self._objects() if not self._in_context(each.holder)]
+        contexts: dict[int, list[object]] = defaultdict(list)
         for each in found:
             if each.under == "@context":
-                terms |= {key: value for key, value, _ in each.said if value}
-        self._terms = {key: value for key, value in terms.items() if value and value[-1:] not in "/#:"}
+                with suppress(ValueError, RecursionError):
+                    contexts[id(each.holder)].append(json.JSONDecoder().raw_decode(self.text, each.at)[0])
+        self._active: dict[int, tuple[_Context, _Context]] = {}
+        """By object, the context of its keys and the one that the objects in it begin with."""
         self._names: dict[int, str] = {}
+        self._passed: dict[int, str] = {}
+        """Objects that are no nodes of their own, but hold values of what leads to them, and what their keys are."""
         for each in found:
-            if not self._in_context(each):
+            if each.under != "@context":
+                self._enter(each, contexts.get(id(each), []))
                 self._mark(each)
 
     def predicate(self, iri: str) -> str:
@@ -336,46 +385,99 @@ class JsonMarks(Marks):
             here.said.append((here.key, value, at))
             here.key = here.key if in_list else None
 
-    def _term(self, key: str) -> str:
-        known = self._terms.get(key, key)
-        return known if known.startswith("@") else tail(known)
+    def _in_context(self, each: _Object | None) -> bool:
+        while each is not None and each.under != "@context":
+            each = each.holder
+        return each is not None
 
-    def _in_context(self, each: _Object) -> bool:
-        above: _Object | None = each
-        while above is not None and above.under != "@context":
-            above = above.holder
-        return above is not None
+    def _enter(self, each: _Object, contexts: Sequence[object]) -> None:
+        """The contexts in an object: a type's own holds for its keys only (JSON-LD 1.1, 4.1.8)."""
+        own, kept = self._active[id(each.holder)] if each.holder else ({}, {})
+        if self._under(each) not in ("@reverse", "@nest"):
+            kept = _extended(_extended(kept, own.get(each.under, {}).get("@context")), contexts)
+            own = kept
+            for key, value, _ in each.said:
+                if _term(kept, key) == "@type":
+                    own = _extended(own, kept.get(value, {}).get("@context"))
+        self._active[id(each)] = own, kept
+
+    def _under(self, each: _Object) -> str:
+        return _term(self._active[id(each.holder)][0], each.under) if each.holder else ""
 
     def _mark(self, each: _Object) -> None:
-        said = [(self._term(key), value, at) for key, value, at in each.said]
-        holder, under = self._led_by(each)
-        values = [value for key, value, _ in said if key == "@value" and value]
-        if values or any(key in ("@list", "@set") for key, _, _ in said):
-            for value in values:
-                self._say(holder, under, value)
-            return
-        named = next(((value, at) for key, value, at in said if key == "@id" and value), None)
-        node = f"[{each.at}" if named is None else self._resolved(named[0])
-        self._names[id(each)] = node
-        if named is None or len({key for key, _, _ in said}) > 1:
-            self.nodes.setdefault(node, each.at if named is None else named[1])
-        self._refer(holder, under, node)
-        for key, value, at in said:
-            key = "type" if key == "@type" else key
-            if not key.startswith("@"):
-                self.statements.setdefault((node, key), at)
-                if value.startswith("_:") or GENID in value:
-                    self._link(node, key, value)
-                elif value:
-                    self._say(node, key, value)
+        context = self._active[id(each)][0]
+        said = [(_term(context, key), value, at) for key, value, at in each.said]
+        keys = {key for key, _, _ in said}
+        holder, under, turned = self._led_by(each)
+        wrapped = keys & {"@value", "@list", "@set"}
+        if wrapped or self._is_map(each):
+            self._passed.setdefault(id(each), "")
+            for key, value, _ in said:
+                if key in wrapped or not wrapped:
+                    self._state(holder, under, value)
+        elif self._under(each) in ("@reverse", "@nest"):
+            self._names[id(each)] = self._names.get(id(each.holder), "")
+            if self._under(each) == "@nest":
+                self._mark_keys(self._names[id(each)], context, each)
+        elif holder is not None or not keys or keys - {"@context", "@graph"}:
+            node = self._node(each, said)
+            if turned < 0:
+                self._refer(holder, under, node)
+            elif holder and under:
+                self.statements.setdefault((node, under), turned)
+                self._refer(node, under, holder)
+            self._mark_keys(node, context, each)
 
-    def _led_by(self, each: _Object) -> tuple[str | None, str | None]:
-        holder, under = each.holder, self._term(each.under)
-        while holder is not None and under in ("@list", "@set"):
-            under, holder = self._term(holder.under), holder.holder
+    def _is_map(self, each: _Object) -> bool:
+        """Whether an object is what its term's container makes a map (JSON-LD 1.1, 4.6)."""
+        known = self._active[id(each.holder)][0].get(each.under, {}) if each.holder else {}
+        container = known.get("@container")
+        asked = container if isinstance(container, list) else [container]
+        kinds = [kind for kind in ("@id", "@index", "@language", "@type") if kind in asked]
+        if kinds:
+            self._passed[id(each)] = kinds[0]
+        return bool(kinds)
+
+    def _node(self, each: _Object, said: Sequence[tuple[str, str, int]]) -> str:
+        named = next(((value, at) for key, value, at in said if key == "@id" and value), None)
+        kind = self._passed.get(id(each.holder), "") if each.under != "@none" else ""
+        if named is None and kind == "@id":
+            named = each.under, each.at
+        node = self._names[id(each)] = f"[{each.at}" if named is None else self._resolved(named[0])
+        if named is None or kind == "@id" or len({key for key, _, _ in said}) > 1:
+            self.nodes.setdefault(node, each.at if named is None else named[1])
+        if kind == "@type":
+            self._say(node, "type", _term(self._active[id(each)][0], each.under))
+        return node
+
+    def _mark_keys(self, node: str, context: _Context, each: _Object) -> None:
+        for name, value, at in each.said:
+            key = _term(context, name)
+            key = "type" if key == "@type" else key
+            if not key.startswith("@") and "@reverse" not in context.get(name, {}):
+                self.statements.setdefault((node, key), at)
+                self._state(node, key, _term(context, value) if key == "type" else value)
+
+    def _state(self, holder: str | None, predicate: str | None, value: str) -> None:
+        """A text, which may be the name of a blank node."""
+        if value.startswith("_:") or GENID in value:
+            self._link(holder, predicate, value)
+        elif value:
+            self._say(holder, predicate, value)
+
+    def _led_by(self, each: _Object) -> tuple[str | None, str | None, int]:
+        """The node and the predicate that lead to an object; and where the predicate stands if it leads from the object
+        to the node, else -1."""
+        holder = each.holder
+        while holder is not None and id(holder) in self._passed:
+            each, holder = holder, holder.holder
+        under = self._under(each)
         if holder is None or under.startswith("@"):
-            return None, None
-        return self._names.get(id(holder)), under
+            return None, None, -1
+        known = self._active[id(holder)][0].get(each.under, {})
+        turned = "@reverse" in known or self._under(holder) == "@reverse"
+        at = next(at for key, _, at in holder.said if key == each.under) if turned else -1
+        return self._names.get(id(holder)), under, at
 
     def _resolved(self, name: str) -> str:
         return name if name.startswith("_:") else self._resolve(name)

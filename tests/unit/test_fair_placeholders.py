@@ -7,7 +7,7 @@ from conftest import ROOT
 from samples import BASE, PREFIXES
 from test_fair import AT, ENDPOINT, FULL, PRODUCT, assess, failing, indicator, triples, without
 
-from fairmesh.catalog import document, fair, rdf, said
+from fairmesh.catalog import document, fair, licences, rdf, said
 from fairmesh.catalog.fair import Basis
 from fairmesh.catalog.governance import RuleSet, validate
 
@@ -108,6 +108,19 @@ def test_placeholders_say_nothing(text: str) -> None:
     assert said.nothing(text)
 
 
+@pytest.mark.parametrize("text", ["TBC", "Todo", "Nil", "NA", "Test", "null"])
+def test_words_of_other_languages_are_placeholders_in_english_only(text: str) -> None:
+    assert said.nothing(text)
+    assert said.nothing(text, "en-GB")
+    assert not said.nothing(text, "es")
+    assert said.nothing("n/a", "es")
+    assert said.nothing("T.B.C.", "es")
+    keyword = without("dcat:keyword") + f'<sales.orders> dcat:keyword "{text}"'
+    assert "F2-01M" in failing(keyword + " .")
+    assert "F2-01M" not in failing(keyword + "@es .")
+    assert "F2-01M" not in failing(without("dct:title") + f'<sales.orders> dct:title "{text}"@pt .')
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -134,6 +147,25 @@ def test_other_words_are_taken_for_what_they_are(text: str) -> None:
         ("jdbc:postgresql://db.example.org/x", True, True),
         ("abfss://raw@acme.dfs.core.windows.net/x", True, True),
         ("kafka://broker:9092/orders", True, True),
+        ("postgresql+psycopg2://db.example.org/x", True, True),
+        ("redis://cache.example.org:6379/0", True, True),
+        ("jdbc:aws-wrapper:postgresql://db.example.org/x", True, True),
+        ("jdbc:h2:~/test", True, True),
+        ("arn:aws:s3:::bucket/orders", True, True),
+        ("arn:aws:s3:::tbd", False, True),
+        ("s3://test/orders", True, True),
+        ("s3n://bucket/orders", True, True),
+        ("trino+https://warehouse.example.org/x", True, True),
+        ("kafka+ssl://broker:9092/orders", True, True),
+        ("oss://bucket/orders", True, True),
+        ("r2://bucket/orders", True, True),
+        ("dynamodb://orders", True, True),
+        ("dbfs:/mnt/orders", True, True),
+        ("dbfs:/-", False, False),
+        ("ivo://org.gavo.dc/tap", False, True),
+        ("swh:1:cnt:94a9ed024d3859793618152ea559a168bbcbb5e2", False, True),
+        ("oai:arXiv.org:1703.01234", False, True),
+        ("geo:52.5,13.4", False, True),
         ("https://", False, False),
         ("https://none:8080/x", False, False),
         ("https://n/a", False, False),
@@ -161,9 +193,89 @@ def test_addresses_and_references(iri: str, connects: bool, refers: bool) -> Non
     assert (said.address(iri), said.reference(iri)) == (connects, refers)
 
 
-def test_the_schemes_are_those_of_rule_17() -> None:
-    shapes = (ROOT / "ontologies" / "core" / "shapes.ttl").read_text("utf-8")
-    assert f'"^(({said.SCHEMES})://' in shapes
+def test_addresses_begin_as_rule_17_wants_it() -> None:
+    shapes = rdf.parse(
+        (ROOT / "ontologies" / "core" / "shapes.ttl").read_bytes(), rdf.TURTLE, BASE, any_base=True
+    ).quads
+    (pattern,) = [
+        quad.object.value
+        for quad in shapes
+        if quad.subject.value.endswith("17#address") and quad.predicate.value.endswith("#pattern")
+    ]
+    assert pattern == f"^({said.ADDRESS})"
+
+
+ADDRESSES = {
+    "cc-by-4.0": """https://creativecommons.org/licenses/by/4.0/ http://www.creativecommons.org/licenses/by/4.0
+        https://creativecommons.org/licenses/by/4.0/legalcode.en https://creativecommons.org/licenses/by/4.0/legalcode.de
+        https://creativecommons.org/licenses/by/4.0/deed.pt-br https://creativecommons.org/licenses/by/4.0/deed.zh-hans
+        https://creativecommons.org/licenses/by/4.0/deed.zh_TW https://creativecommons.org/licenses/by/4.0/rdf
+        http://publications.europa.eu/resource/authority/licence/CC_BY_4_0 https://spdx.org/licenses/CC-BY-4.0
+        http://dcat-ap.de/def/licenses/cc-by/4.0 http://purl.org/NET/rdflicense/cc-by4.0""",
+    "cc-by-nc-sa-4.0": """https://creativecommons.org/licenses/by-nc-sa/4.0/
+        http://publications.europa.eu/resource/authority/licence/CC_BYNCSA_4_0""",
+    "cc-by-3.0": "https://creativecommons.org/licenses/by/3.0/",
+    "cc-by-3.0-igo": "https://creativecommons.org/licenses/by/3.0/igo/ https://spdx.org/licenses/CC-BY-3.0-IGO",
+    "cc-by-3.0-de": """https://creativecommons.org/licenses/by/3.0/de/deed.en
+        http://dcat-ap.de/def/licenses/cc-by-de/3.0""",
+    "cc-by-2.1-jp": "https://creativecommons.org/licenses/by/2.1/jp https://creativecommons.org/licenses/by/2.1/jp/",
+    "cc0-1.0": """https://creativecommons.org/publicdomain/zero/1.0/legalcode.en http://dcat-ap.de/def/licenses/cc-zero
+        http://publications.europa.eu/resource/authority/licence/CC0 http://www.opendefinition.org/licenses/cc-zero""",
+    "mit": """https://spdx.org/licenses/MIT https://spdx.org/licenses/MIT.html https://spdx.org/licenses/MIT/
+        https://www.spdx.org/licenses/MIT https://opensource.org/license/mit https://opensource.org/license/mit/
+        https://opensource.org/licenses/MIT https://www.opensource.org/licenses/mit-license.php""",
+    "apache-2.0": """https://www.apache.org/licenses/LICENSE-2.0 http://apache.org/licenses/LICENSE-2.0.txt
+        https://opensource.org/license/apache-2-0 https://spdx.org/licenses/Apache-2.0
+        http://publications.europa.eu/resource/authority/licence/APACHE_2_0""",
+    "dl-de-by-2.0": "http://dcat-ap.de/def/licenses/dl-by-de/2.0 https://www.govdata.de/dl-de/by-2-0",
+    "dl-de-zero-2.0": "https://www.dcat-ap.de/def/licenses/dl-zero-de/2.0 https://spdx.org/licenses/DL-DE-ZERO-2.0",
+    "odbl-1.0": """https://opendatacommons.org/licenses/odbl/1-0/ http://opendefinition.org/licenses/odc-odbl
+        http://publications.europa.eu/resource/authority/licence/ODC_BL""",
+    "odc-by-1.0": "https://opendatacommons.org/licenses/by/1.0/ https://spdx.org/licenses/ODC-By-1.0",
+    "dbcl-1.0": "https://opendatacommons.org/licenses/dbcl/1-0/",
+    "nlod-2.0": "https://data.norge.no/nlod/nn/2.0 https://data.norge.no/nlod/en/2.0/",
+    "ogl-uk-3.0": """http://www.nationalarchives.gov.uk/doc/open-government-licence/version/3/
+        http://publications.europa.eu/resource/authority/licence/OGL_3_0""",
+    "cdla-permissive-2.0": "https://cdla.dev/permissive-2-0 https://spdx.org/licenses/CDLA-Permissive-2.0",
+    "gnu.org/gpl-3.0": "https://www.gnu.org/licenses/gpl-3.0.html https://gnu.org/licenses/gpl-3.0.en.html",
+    "gnu.org/fdl-1.2": "https://www.gnu.org/licenses/old-licenses/fdl-1.2.txt",
+    "gnu.org/agpl": "https://www.gnu.org/licenses/agpl.html",
+    "dcat-ap.de/def/licenses/officialWork": "http://dcat-ap.de/def/licenses/officialWork",
+    "data.norge.no/nlod/no": "https://data.norge.no/nlod/no",
+}
+"""Licences by their one name, each with addresses."""
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_a_licence_is_standard_and_the_same_by_all_its_addresses(name: str) -> None:
+    for address in ADDRESSES[name].split():
+        assert licences.standard(address), address
+        assert licences.same_as(address) == name, address
+
+
+def test_addresses_of_creative_commons_and_spdx_answer_to_machines() -> None:
+    readable = ("creativecommons.org", "spdx.org", "publications.europa.eu", "purl.org/NET/rdflicense")
+    for address in " ".join(ADDRESSES.values()).split():
+        assert licences.machine_readable(address) is any(host in address for host in readable), address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://creativecommons.org/licenses/by/4.0/deed.",
+        "https://creativecommons.org/licenses/by/3.0/igo/free-for-all",
+        "https://creativecommons.org/licenses/by/4.2/",
+        "https://www.creativecommons.org.evil.test/licenses/by/4.0/",
+        "http://dcat-ap.de/def/licenses/other-closed",
+        "https://www.gnu.org/licenses/",
+        "https://cdla.dev/",
+        "https://opensource.org/license/no-such-licence/",
+        "https://www.spdx.org/licenses/LicenseRef-MIT/",
+    ],
+)
+def test_addresses_of_no_licence(address: str) -> None:
+    assert not licences.standard(address)
+    assert licences.same_as(address) not in ADDRESSES
 
 
 @pytest.mark.parametrize(

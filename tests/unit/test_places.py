@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from fairmesh.catalog import document, rdf
@@ -119,4 +121,102 @@ def test_blank_nodes_that_cannot_be_told_apart_are_placed_at_what_leads_to_them(
     first = next(t.object.value for t in stated if t.predicate.value == DCAT + "accessService")
     places = Positions(text.encode(), rdf.TURTLE, BASE, lambda: stated)
     assert places.find(first) == (8, 3)
-    assert Positions(text.encode(), rdf.TURTLE, BASE).find(first) is None
+    assert Positions(text.encode(), rdf.TURTLE, BASE).find(first) == (6, 1)  # the product's
+
+
+LOOSE = (
+    TURTLE
+    + """[] a dcat:Distribution ; dct:isPartOf <sales.orders/data> ; dcat:mediaType "csv" .
+[ a dcat:DataService ; dct:isPartOf <sales.orders/data> ;
+  dcat:endpointURL <https://x.example.org/loose> ] .
+<sales.orders/data> dct:provenance ( ( "a" [ a dcat:DataService ;
+  dcat:endpointURL <https://x.example.org/deep> ] ) [
+  dct:title "next" ] ) .
+_:loose dct:isPartOf <sales.orders/data> ; dct:relation [
+  dct:title "below" ] .
+( [ a dcat:DataService ;
+  dcat:endpointURL <https://x.example.org/listed> ] ) dct:isPartOf <sales.orders/data> .
+"""
+)
+
+
+def test_nodes_that_nothing_leads_to_are_told_by_what_they_say() -> None:
+    found = lines(LOOSE, rdf.TURTLE)
+    assert found["mediaType", "csv"] == 21
+    assert found["endpointURL", "https://x.example.org/loose"] == 23
+    assert found["endpointURL", "https://x.example.org/deep"] == 25
+    assert found["title", "next"] == 26
+    assert found["title", "below"] == 28
+    assert found["endpointURL", "https://x.example.org/listed"] == 30
+    assert found["format", "n/a"] == 20
+    assert found["http://www.w3.org/ns/csvw#name", "id"] == 16
+
+
+def test_nodes_of_other_syntaxes_that_nothing_leads_to() -> None:
+    xml = XML.replace("</rdf:RDF>", """ <dcat:Distribution>
+  <dct:format>x</dct:format><dct:isPartOf rdf:resource="sales.orders/data"/></dcat:Distribution>
+ <dcat:Distribution><dct:isPartOf rdf:resource="sales.orders/data"/>
+  <dct:format>y</dct:format></dcat:Distribution>
+</rdf:RDF>""")  # fmt: skip
+    found = lines(xml, rdf.RDF_XML)
+    assert (found["format", "x"], found["format", "y"]) == (18, 20)
+
+
+def test_lists_that_are_stated_cell_by_cell() -> None:
+    text = document.read(LOOSE.encode(), rdf.TURTLE, BASE).nquads.decode()
+    found = lines(text, rdf.N_TRIPLES)
+    for value in ("https://x.example.org/deep", "https://x.example.org/listed", "next", "id"):
+        (line,) = (at for (_, said), at in found.items() if said == value)
+        assert line is not None
+        assert re.search(rf'["<]{value}[">]', text.splitlines()[line - 1])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"@context": {"a": 5, "b": {"@id": 7, "@container": [{}]}}, "b": {"a": [{"@id":', "[[{", '{"@reverse": {}}'],
+)
+def test_json_that_is_no_json_ld_is_scanned(text: str) -> None:
+    places = Positions(text.encode(), rdf.JSON_LD, BASE)
+    assert places.find(BASE + "sales.orders" + rdf.GENID + "1") is None
+
+
+JSON_MORE = """{"@context": {"dcat": "http://www.w3.org/ns/dcat#", "dct": "http://purl.org/dc/terms/",
+   "dprod": "https://ekgf.github.io/dprod/", "Dist": "dcat:Distribution", "format": "dct:format", "words": "dct:title",
+   "files": {"@id": "dcat:distribution", "@container": "@index"}, "parts": {"@reverse": "dct:isPartOf"},
+   "says": {"@id": "dct:abstract", "@container": "@language"},
+   "Service": {"@id": "dcat:DataService", "@context": {"words": "dct:abstract"}},
+   "about": {"@id": "dct:relation", "@context": {"words": "dct:abstract"}}},
+ "@graph": [
+  {"@id": "sales.orders", "@type": "dprod:DataProduct", "dprod:outputDataset": {"@id": "sales.orders/data"}},
+  {"@id": "sales.orders/data", "@type": "dcat:Dataset",
+   "files": {
+    "one": {"@type": "Dist", "words": "x"},
+    "two": [{"@type": "Dist", "words": "y"},
+      {"@type": "Dist", "words": "z"}]},
+   "@reverse": {
+    "dct:isPartOf": [{"@type": "Dist",
+      "format": "n/a"},
+     {"@type": "Service",
+      "words": "s",
+      "dct:relation": {"words": "t"}}]},
+   "parts": {"@type": "Dist",
+     "format": "turned"},
+   "about": {
+     "words": "u", "says": {"en": "v",
+       "de": "w"}}},
+  {"dct:isPartOf": {"@id": "sales.orders/data"},
+   "format": "loose"},
+  {"@context": {"words": "dct:abstract"}, "dct:isPartOf": {"@id": "sales.orders/data"},
+   "words": "own"}
+ ]}"""
+
+
+def test_json_ld_turned_around_indexed_and_with_contexts_within() -> None:
+    found = lines(JSON_MORE, rdf.JSON_LD)
+    expected = {
+        ("title", "x"): 11, ("title", "y"): 12, ("title", "z"): 13, ("format", "n/a"): 16,
+        ("abstract", "s"): 18, ("title", "t"): 19, ("format", "turned"): 21, ("abstract", "u"): 23,
+        ("abstract", "v"): 23, ("format", "loose"): 26, ("abstract", "own"): 28,
+    }  # fmt: skip
+    assert {key: found[key] for key in expected} == expected
+    assert found["isPartOf", DATA] is not None
