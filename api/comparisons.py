@@ -10,7 +10,7 @@ from fairmesh.catalog.changes import Comparison
 from fairmesh.catalog.dependents import Dependents
 
 SHOWN = 10
-"""Dependents that one line names."""
+"""Dependents that are named to people."""
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
@@ -27,13 +27,13 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def breaks_json(dependents: Dependents | None) -> dict[str, Any]:
-    """`{breaks: [{iri, label, distance}], breaks_truncated}`: the products that depend on what breaks. Nobody does when
-    nothing was compared."""
+    """`{breaks: [{iri, key, label, domain, owner, distance}], breaks_truncated}`: the products that depend on what
+    breaks. Nobody does when nothing was compared. `domain` and `owner` are labels; null where the reader sees none."""
     dependents = dependents or Dependents()
     return {
         "breaks": [
-            {"iri": node.iri, "label": label, "distance": node.distance}
-            for node, label in zip(dependents.nodes, dependents.labels, strict=True)
+            {"iri": node.iri, **asdict(name), "distance": node.distance}
+            for node, name in zip(dependents.nodes, dependents.names, strict=True)
         ],
         "breaks_truncated": dependents.truncated,
     }
@@ -65,15 +65,13 @@ def version_line(comparison: Mapping[str, Any]) -> str:
     return said
 
 
-def breaks_line(breaks: Sequence[Mapping[str, Any]], truncated: bool) -> str:
-    """`breaks: 2 products: Revenue, Board (2 steps away)`."""
-    count = f"{len(breaks)}{' or more' if truncated else ''} product{'s' if len(breaks) != 1 else ''}"
-    names = list(_names(breaks[:SHOWN]))
-    more = f" and {len(breaks) - SHOWN} more" if len(breaks) > SHOWN else ""
-    return f"breaks: {count}" + (f": {', '.join(names)}{more}" if names else "")
-
-
-def _names(breaks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for product in breaks:
-        far = product["distance"]
-        yield product["label"] + (f" ({far} steps away)" if far > 1 else "")
+def breaks_lines(breaks: Sequence[Mapping[str, Any]], truncated: bool) -> Iterator[str]:
+    """How many products depend on what breaks, then the first of `breaks_json`, each with its distance:
+    `breaks: 2 products`, `  1  finance.revenue  Revenue  (Finance | Controlling)`."""
+    yield f"breaks: {len(breaks)}{' or more' if truncated else ''} product{'s' if len(breaks) != 1 else ''}"
+    for product in breaks[:SHOWN]:
+        kept = " | ".join(part for part in (product["domain"], product["owner"]) if part)
+        named = f"  {product['distance']}  {product['key']}  {product['label']}"
+        yield f"{named}  ({kept})" if kept else named
+    if len(breaks) > SHOWN:
+        yield f"  and {len(breaks) - SHOWN} more"

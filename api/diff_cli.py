@@ -13,7 +13,7 @@ from typing import Any
 from fairmesh.api import submissions
 from fairmesh.api.client import Refused, Unreachable
 from fairmesh.api.commands import Commands, add_format, client, command
-from fairmesh.api.comparisons import breaking, breaks_line, change_line, comparison_json, version_line
+from fairmesh.api.comparisons import breaking, breaks_lines, change_line, comparison_json, version_line
 from fairmesh.api.output import Terminal, show
 from fairmesh.api.submissions import Document
 from fairmesh.api.verdicts import CONFLICT, DENIED, OK, Finding, Run, Verdict, exit_code
@@ -33,6 +33,8 @@ Compare two revisions of a product: every statement that differs, what the chang
 and whether dcat:version moved as they demand. With --server FILE is compared with what is registered, and the products
 that depend on what breaks are named. Exit code 4, as of `validate --server` and `register`, for a breaking change to a
 live product without a major version."""
+BREAKS = "breaks"
+"""The finding that names who depends on what breaks."""
 STATEMENTS_SHOWN = 10
 """Statements shown below one change; JSON has them all."""
 
@@ -138,7 +140,8 @@ def _print(found: Mapping[str, Any], out: Terminal) -> None:
         if len(change["statements"]) > STATEMENTS_SHOWN:
             out.line(f"    and {len(change['statements']) - STATEMENTS_SHOWN} more statements")
     if "breaks" in found:
-        out.line(breaks_line(found["breaks"], found["breaks_truncated"]))
+        for line in breaks_lines(found["breaks"], found["breaks_truncated"]):
+            out.line(line)
 
 
 def _term(text: str, base: str) -> str:
@@ -159,12 +162,14 @@ def _verdict(document: Document, found: Mapping[str, Any]) -> Verdict:
         problem = {"code": BreakingChange.code, "detail": detail, "remedy": todo, "line": line, "column": column}
     verdict = Verdict(
         document.file, 409 if problem else 200, found["key"], problem=problem,
-        findings=tuple(_findings(comparison)), product=found["product"], comparison=comparison,
+        findings=tuple(_findings(found)), product=found["product"], comparison=comparison,
     )  # fmt: skip
     return verdict.at_version()
 
 
-def _findings(comparison: Mapping[str, Any]) -> Iterator[Finding]:
+def _findings(found: Mapping[str, Any]) -> Iterator[Finding]:
+    """Each change and, where somebody depends on what breaks, who: at the line of the version."""
+    comparison = found["comparison"]
     worst = Severity.VIOLATION if comparison["unannounced"] else Severity.WARNING
     for change in comparison["changes"]:
         severity = worst if change["kind"] == "breaking" else Severity.INFO
@@ -173,3 +178,7 @@ def _findings(comparison: Mapping[str, Any]) -> Iterator[Finding]:
             change["what"], severity.value, message, change["node"], None, None, change.get("line"),
             change.get("column"),
         )  # fmt: skip
+    if found.get("breaks"):
+        said = "\n".join(breaks_lines(found["breaks"], found["breaks_truncated"]))
+        line, column = (comparison["version"].get(name) for name in ("line", "column"))
+        yield Finding(BREAKS, worst.value, said, found["product"], None, None, line, column)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fairmesh.api.client import Client, Refused
-from fairmesh.api.wording import counts_text, finding_word, group_text
+from fairmesh.api.wording import counts_text, finding_word, group_text, letters_text
 from fairmesh.catalog.errors import NotFound
 
 _SHOW = """
@@ -23,6 +23,9 @@ query Show($key: String, $iri: IRI) {
       groups { rule severity path count fix waivedUntil shape { page } } failed { rule reason }
     }
     waivers { ruleId reason expiresAt }
+    fair {
+      score findable accessible interoperable reusable indicators { code title priority passed basis evidence fix }
+    }
   }
 }
 """
@@ -108,6 +111,7 @@ def product_lines(found: Mapping[str, Any]) -> Iterator[str]:
     }
     yield from (f"  {name:<15} {value}" for name, value in facts.items() if value)
     yield from _conformance(found["conformance"])
+    yield from _fair(found["fair"])
     for waiver in found["waivers"]:
         yield f"  waived          {waiver['ruleId']} until {waiver['expiresAt']}: {waiver['reason']}"
     for port in found["ports"]:
@@ -144,6 +148,13 @@ def _conformance(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"    {finding_word(group['severity'], group['waivedUntil'])} [{group['rule']}] {text}"
     for each in report["failed"]:
         yield f"    could not be evaluated [{each['rule']}] {each['reason']} (it refuses nothing)"
+
+
+def _fair(fair: Mapping[str, Any]) -> Iterator[str]:
+    """Nothing where nothing was assessed."""
+    if any(indicator["passed"] is not None for indicator in fair["indicators"]):
+        letters = letters_text(*(fair[name] for name in ("findable", "accessible", "interoperable", "reusable")))
+        yield f"  FAIR            {fair['score']:.2f} ({letters}); every indicator: --format json"
 
 
 def _column(column: Mapping[str, Any]) -> str:

@@ -27,12 +27,23 @@ SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
+class Name:
+    """What to call a product: its key, and the labels of it, its domain and its owner, as far as they are visible."""
+
+    key: str
+    label: str
+    domain: str | None
+    owner: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Dependents:
-    """Products by distance, then IRI: 1 reads what breaks, 2 reads what was made of it, and so on. Each with the number
-    of its visible neighbours that are not among these; `labels` run beside. `truncated`: there may be more."""
+    """Products by distance, then IRI: 1 reads what breaks, 2 reads what was made of it, and so on; what a product makes
+    of its own data takes no step. Each with the number of its visible neighbours that are not among these; `names` run
+    beside. `truncated`: there may be more."""
 
     nodes: tuple[LineageNode, ...] = ()
-    labels: tuple[str, ...] = ()
+    names: tuple[Name, ...] = ()
     truncated: bool = False
 
 
@@ -60,7 +71,13 @@ def breaks(view: View, comparison: Comparison) -> Dependents:
         node = shown.get(iri)
         more = (0, 0) if node is None else (node.more_upstream, node.more_downstream)
         nodes.append(LineageNode(iri, distance, more[0] + len(beside[0][iri]), more[1] + len(beside[1][iri])))
-    return Dependents(tuple(nodes), tuple(view.label(node.iri) for node in nodes), walk.truncated)
+    return Dependents(tuple(nodes), tuple(_name(view, node.iri) for node in nodes), walk.truncated)
+
+
+def _name(view: View, iri: str) -> Name:
+    stated = (view.iris(iri, DPROD + word) for word in ("domain", "dataProductOwner"))
+    domain, owner = (view.label(min(found)) if found else None for found in stated)
+    return Name(view.describers(iri)[0].key, view.label(iri), domain, owner)
 
 
 class _Walk:
@@ -70,24 +87,25 @@ class _Walk:
         self._view = view
         self._product = product
         self.truncated = False
+        self._owners = cache(self._read_owners)
         self._readers = cache(self._read_readers)
         self._columns = cache(self._read_columns)
         self._datasets = cache(self._read_datasets)
         self._uninformed = cache(self._read_uninformed)
 
     def run(self, comparison: Comparison) -> dict[str, int]:
-        """The products reached, and how far away each is."""
+        """The products reached, and how far away each is: by steps from one product to another."""
         found: dict[str, int] = {}
         seen = set(comparison.broken)
         layer = {
             reader for iri, held in comparison.broken.items() for reader in self._after(iri, _of_column(iri, held))
         }
         layer |= self._after_product(self._product)
-        distance = 1
+        waiting, distance = set[str](), 1
         while layer:
-            following: set[str] = set()
+            within, beyond = set[str](), set[str]()
             for node in sorted(layer - seen):
-                owners = [owner.iri for owner in self._view.describers(node)]
+                owners = self._owners(node)
                 if self._product in owners:
                     continue
                 if len(seen) >= BUDGET:
@@ -96,11 +114,20 @@ class _Walk:
                 seen.add(node)
                 for owner in owners:
                     found.setdefault(owner, distance)
-                following |= self._after(node, self._holders(node))
-                for owner in owners:
-                    following |= self._after_product(owner)
-            layer, distance = following, distance + 1
+                for reader in self._following(node, owners):
+                    (beyond if owners.isdisjoint(self._owners(reader)) else within).add(reader)
+            waiting |= beyond
+            layer = within - seen
+            if not layer:
+                layer, waiting, distance = waiting, set(), distance + 1
         return found
+
+    def _read_owners(self, node: str) -> frozenset[str]:
+        return frozenset(owner.iri for owner in self._view.describers(node))
+
+    def _following(self, node: str, owners: Iterable[str]) -> set[str]:
+        """What is made of a thing, or of the products that it is a part of."""
+        return set(self._after(node, self._holders(node))).union(*map(self._after_product, owners))
 
     def _after(self, node: str, datasets: frozenset[str] = frozenset()) -> Set[str]:
         """What is made of a thing: of a column, with the `datasets` that hold it; of a dataset; of a whole product."""
@@ -199,7 +226,7 @@ def refusal(key: str, comparison: Comparison, dependents: Dependents) -> Breakin
     note = f" ({version.note})" if version.note else ""
     stated = version.note if version.moved is Step.UNKNOWN else f"dcat:version is {version.after}{note}"
     depend = "product depends" if count == 1 else f"{'or more ' if dependents.truncated else ''}products depend"
-    whom = f"; {count} {depend} on it: {_some(dependents.labels)}" if count else ""
+    whom = f"; {count} {depend} on it: {_some([f'{it.label} ({it.key})' for it in dependents.names])}" if count else ""
     return BreakingChange(
         f"{key}: {len(breaking)} breaking change{'s' if len(breaking) > 1 else ''} ({changes}), and {stated}{whom}",
         comparison,

@@ -172,17 +172,23 @@ _CHECKS: list[tuple[str, Callable[[Facts], Found]]] = []
 
 
 def _on_product(
-    code: str, priority: str, title: str, check: Callable[[Facts], Found], looks_at: str, remedy: str
-) -> Criterion:
+    code: str, priority: str, title: str, check: Callable[[Facts], Found], looks_at: str,
+    remedy: str | Mapping[str, str],
+) -> Criterion:  # fmt: skip
+    """`remedy` by what the check may find lacking, where each has one of its own."""
+    parts = {} if isinstance(remedy, str) else remedy
+    whole = remedy if isinstance(remedy, str) else f"State what is lacking: {'; '.join(parts.values())}"
+
     def look(facts: Facts) -> tuple[bool, str, str | None]:
         found = check(facts)
         has, lacks = f"has {_list(found.has)}", f"lacks {_list(found.lacks)}"
         if not found.lacks:
             return True, has, None
-        return False, f"{has}; {lacks}" if found.has else lacks, remedy
+        asked = [part for what, part in parts.items() if any(lack.startswith(what) for lack in found.lacks)]
+        return False, f"{has}; {lacks}" if found.has else lacks, f"State {'; '.join(asked)}" if asked else whole
 
     _CHECKS.append((code, check))
-    return Criterion(code, title, priority, Basis.PRODUCT, looks_at, remedy, look)
+    return Criterion(code, title, priority, Basis.PRODUCT, looks_at, whole, look)
 
 
 def _on_platform(code: str, priority: str, title: str, evidence: str) -> Criterion:
@@ -247,8 +253,13 @@ CRITERIA: tuple[Criterion, ...] = (
     _on_product(
         "RDA-F2-01M", _E, "The metadata is rich enough to find the data", fairchecks.rich,
         "dct:title, dct:description of 20 characters, dcat:keyword, dcat:theme or dct:subject, dprod:domain, an owner",
-        "State what is lacking: dct:title, dct:description, dcat:keyword (or dcat:theme, dct:subject), dprod:domain,"
-        " dprod:dataProductOwner",
+        {
+            "title": "dct:title",
+            "description": "dct:description",
+            "keyword": "dcat:keyword (or dcat:theme, dct:subject)",
+            "domain": "dprod:domain",
+            "owner": "dprod:dataProductOwner",
+        },
     ),
     _on_product(
         "RDA-F3-01M", _E, "The metadata names the identifier of the data", fairchecks.identifier,
@@ -377,9 +388,16 @@ CRITERIA: tuple[Criterion, ...] = (
         "RDA-R1-01M", _E, "Many accurate and relevant attributes allow reuse", fairchecks.attributes,
         "purpose, one semantic version, status, contact; update frequency, coverage or quality; for each output dataset"
         " a description of 20 characters, classification, and columns or, for each distribution, the IRI of a format",
-        "State what is lacking: dprod:purpose, dcat:version, dprod:lifecycleStatus, dcat:contactPoint,"
-        " dct:accrualPeriodicity; on each output dataset dct:description,"
-        " dprod:informationSensitivityClassification, dct:conformsTo with columns (or dcat:mediaType on distributions)",
+        {
+            "purpose": "dprod:purpose",
+            "version": "one dcat:version",
+            "status": "dprod:lifecycleStatus",
+            "contact": "dcat:contactPoint",
+            "update frequency": "dct:accrualPeriodicity",
+            "description": "dct:description of each output dataset",
+            "classification": "dprod:informationSensitivityClassification of each output dataset",
+            "columns": "dct:conformsTo of each output dataset, with columns (or dcat:mediaType of its distributions)",
+        },
     ),
     _on_product(
         "RDA-R1.1-01M", _E, "The metadata says under which licence the data may be reused",
@@ -407,8 +425,11 @@ CRITERIA: tuple[Criterion, ...] = (
         "who (owner, publisher or creator), when (dct:issued, dct:modified or prov:generatedAtTime, all of them"
         " dates that rule 26 lets pass), and from what (dprod:inputDataset, dprod:inputPort, dct:source,"
         " dct:provenance; of PROV-O prov:wasDerivedFrom, prov:wasGeneratedBy and the like)",
-        "State what is lacking: dprod:dataProductOwner, dct:issued as an xsd:date, and dprod:inputDataset"
-        " or dct:provenance",
+        {
+            "who": "dprod:dataProductOwner",
+            "when": "dct:issued as an xsd:date",
+            "from what": "dprod:inputDataset or dct:provenance",
+        },
     ),
     _on_product(
         "RDA-R1.2-02M", _U, "The provenance is told in a language across communities", fairchecks.cross_provenance,

@@ -189,9 +189,23 @@ def test_a_server_names_whom_it_breaks(server: Server, token: str, write: Write)
     ran = server.run("diff", write("new.ttl", orders("a")), token=token)
     assert ran.code == 4, ran.out + ran.err
     assert "  breaking  column-dropped data.b" in ran.out
-    assert ran.out.endswith("breaks: 1 product: Revenue\n")
+    assert ran.out.endswith("breaks: 1 product\n  1  finance.revenue  Revenue  (Finance | Finance team)\n")
     other = server.run("diff", write("new.ttl", orders("b")), token=token)
     assert other.out.endswith("breaks: 0 products\n")
+
+
+@pytest.mark.parametrize(("version", "kind"), [("1.0.0", "error"), ("2.0.0", "warning")])
+def test_ci_systems_are_told_whom_it_breaks(
+    server: Server, token: str, write: Write, version: str, kind: str
+) -> None:  # fmt: skip
+    content = orders("a", version=version)
+    ran = server.run("diff", write("new.ttl", content), "--format", "github", token=token)
+    (told,) = [said for said in ran.out.splitlines() if "title=fairmesh breaks" in said]
+    assert told.startswith(f"::{kind} file=")
+    assert f",line={line_of(content, 'dcat:version')}," in told
+    assert told.endswith("::breaks: 1 product%0A  1  finance.revenue  Revenue  (Finance | Finance team)")
+    nobody = server.run("diff", write("new.ttl", orders("b")), "--format", "github", token=token)
+    assert "title=fairmesh breaks" not in nobody.out
 
 
 def test_a_breaking_change_is_refused_until_the_version_says_so(server: Server, token: str, write: Write) -> None:
@@ -200,8 +214,8 @@ def test_a_breaking_change_is_refused_until_the_version_says_so(server: Server, 
         ran = server.run(command, new, token=token)
         assert ran.code == 4, ran.out
         assert "[breaking-change] sales.orders: 1 breaking change (column-dropped data.b)" in ran.out
-        assert "1 product depends on it: Revenue. Raise dcat:version to 2.0.0" in ran.out
-        assert "breaks: 1 product: Revenue" in ran.out
+        assert "1 product depends on it: Revenue (finance.revenue). Raise dcat:version to 2.0.0" in ran.out
+        assert "  breaks: 1 product\n    1  finance.revenue  Revenue  (Finance | Finance team)\n" in ran.out
         assert ran.out.splitlines()[0].endswith("(1 error, 1 warning, 1 advice)"), "what refuses is counted"
         line = line_of(orders("a"), "dcat:version")
         assert re.search(rf"new\.ttl:{line}:\d+: error \[breaking-change\]", ran.out)
@@ -213,7 +227,7 @@ def test_a_breaking_change_is_refused_until_the_version_says_so(server: Server, 
         assert (root.get("failures"), root.get("errors")) == ("1", "0")
     draft = server.run("validate", write("major.ttl", orders("a", version="2.0.0")), token=token)
     assert draft.code == 0, draft.out
-    assert "breaks: 1 product: Revenue" in draft.out
+    assert "breaks: 1 product\n    1  finance.revenue  Revenue" in draft.out
 
 
 def named(key: str, *columns: str, title: str = "Orders", version: str, status: str = "consume") -> bytes:

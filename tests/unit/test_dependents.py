@@ -95,6 +95,40 @@ def test_what_is_made_of_it_breaks_too_however_far_away(mesh: Mesh) -> None:
     assert mesh.asked(DROPS_A) == {"finance.by-a": 1, "finance.whole": 1, "finance.report": 2, "web.board": 3}
 
 
+def kept(*tables: str, first: str = DATA) -> str:
+    """Internal datasets of a product, the first made of the dataset `first`, each other one of the one before it."""
+    return "".join(
+        f'<finance.deep> dct:hasPart <{table}> . <{table}> a dcat:Dataset ; dct:title "Table"@en ; '
+        f"dprod:informationSensitivityClassification c:internal ; prov:wasDerivedFrom <{before}> .\n"
+        for before, table in zip((first, *tables), tables, strict=False)
+    )
+
+
+def test_what_a_product_makes_of_its_own_data_takes_no_step(mesh: Mesh) -> None:
+    inner = kept("finance.deep/raw", "finance.deep/clean")
+    mesh.add(
+        product("finance.deep", sources=("finance.deep/clean",), extra=inner),
+        product("web.last", sources=("finance.deep/data", "web.board/data")),
+    )
+    found = mesh.asked(DROPS_A)
+    assert (found["finance.deep"], found["web.last"]) == (1, 2)
+
+
+def test_of_two_ways_the_one_through_fewer_products_counts_however_many_tables_it_has(mesh: Mesh) -> None:
+    tables = [f"finance.deep/t{number}" for number in range(9)]
+    mesh.add(
+        product("finance.deep", sources=(tables[-1],), extra=kept(*tables)),
+        reads("web.between", "finance.whole"),
+        reads("web.beyond", "web.between"),
+        product("web.end", sources=("finance.deep/data", "web.beyond/data")),
+        reads("web.final", "web.end"),
+    )
+    found = mesh.asked(DROPS_B)
+    assert {key: found[key] for key in ("finance.deep", "web.between", "web.beyond", "web.end", "web.final")} == {
+        "finance.deep": 1, "web.between": 2, "web.beyond": 3, "web.end": 2, "web.final": 3,
+    }  # fmt: skip
+
+
 def test_a_dataset_breaks_everybody_who_reads_any_of_it(mesh: Mesh) -> None:
     raised = product(KEY, columns=("a", "b"), classification="confidential")
     assert mesh.asked(raised) == {
@@ -198,6 +232,15 @@ def test_neighbours_that_are_not_named_are_counted(mesh: Mesh) -> None:
     }  # fmt: skip
 
 
+def test_dependents_are_named_by_key_domain_and_owner(mesh: Mesh) -> None:
+    names = {
+        name.key.removesuffix(mesh.tag): (name.label, name.domain, name.owner) for name in mesh.breaks(DROPS_B).names
+    }
+    assert names == {
+        "finance.by-b": ("By B", "Finance", "Finance team"), "finance.whole": ("Whole", "Finance", "Finance team"),
+    }  # fmt: skip
+
+
 def test_an_answer_that_is_cut_off_says_so(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dependents, "BUDGET", 3)
     found = mesh.breaks(DROPS_A)
@@ -212,9 +255,9 @@ def test_a_refusal_names_what_breaks_whom_and_what_to_do(mesh: Mesh) -> None:
     alone = refusal(KEY, comparison, Dependents())
     assert isinstance(error, Conflict)
     assert error.code == "breaking-change"
-    assert error.message == (
+    assert error.message.replace(mesh.tag, "") == (
         "sales.orders: 1 breaking change (column-dropped data.b), and dcat:version is 1.0.0; "
-        "2 products depend on it: By B, Whole"
+        "2 products depend on it: By B (finance.by-b), Whole (finance.whole)"
     )
     assert error.remedy == "Raise dcat:version to 2.0.0, or keep what others rely on"
     assert "depend" not in alone.message

@@ -386,6 +386,26 @@ def test_a_failing_indicator_says_what_is_there_what_is_not_and_what_to_do() -> 
     assert indicator("F2-01M", FULL).fix is None
 
 
+@pytest.mark.parametrize(
+    ("code", "lacking", "fix"),
+    [
+        ("R1.2-01M", ["dct:issued"], "State dct:issued as an xsd:date"),
+        ("F2-01M", ["dcat:keyword", "dct:title"], "State dct:title; dcat:keyword (or dcat:theme, dct:subject)"),
+        ("R1-01M", ["dprod:purpose", "dcat:version"], "State dprod:purpose; one dcat:version"),
+    ],
+)
+def test_a_remedy_names_only_what_is_lacking(code: str, lacking: list[str], fix: str) -> None:
+    assert indicator(code, without(*lacking)).fix == fix
+
+
+def test_whatever_may_be_lacking_has_a_remedy_of_its_own() -> None:
+    bare = "<sales.orders> a dprod:DataProduct ; dprod:outputDataset <sales.orders/data> ."
+    for code in ("R1.2-01M", "F2-01M", "R1-01M"):
+        found = indicator(code, bare)
+        (whole,) = [c.remedy for c in fair.CRITERIA if c.code == found.code]
+        assert (found.fix or "").removeprefix("State ") == whole.removeprefix("State what is lacking: ")
+
+
 def test_evidence_names_what_the_register_lacks() -> None:
     found = indicator("I2-01M", FULL + "<sales.orders> <https://nobody.test/ns#x> 1 .")
     assert "https://nobody.test/ns# (not in the register)" in found.evidence
