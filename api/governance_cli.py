@@ -137,10 +137,9 @@ def _judged(catalog: Catalog, seconds: float) -> dict[str, Any]:
     """`{ruleset, products, conforming, failing, seconds, per_second, rules, failed}`: `rules` are those that products
     fail, most products first, as `{rule, label, products, findings, message, page, examples}`; `failed` are those that
     could not be evaluated, `{rule, products}`."""
-    from fairmesh.catalog.judging import waived_by_key
     from fairmesh.catalog.rulefiles import RULES
 
-    waived = waived_by_key(catalog.waivers, catalog.clock())
+    waived = catalog.waivers.by_key(catalog.clock())
     failing: dict[str, list[tuple[str, int]]] = defaultdict(list)
     stopped: dict[str, int] = defaultdict(int)
     products = conforming = 0

@@ -18,9 +18,9 @@ from time import monotonic
 from typing import Any, TextIO
 from urllib.parse import quote
 
-from fairmesh.api.comparisons import breaking, breaks_line, change_line, version_line
+from fairmesh.api.comparisons import breaking, breaks_lines, change_line, version_line
 from fairmesh.api.verdicts import REFUSED, VERSION_STEP, Finding, Reason, Run, Verdict, reasons
-from fairmesh.api.wording import SEVERITIES, WAIVED, finding_word, path_text, term, until_text
+from fairmesh.api.wording import SEVERITIES, WAIVED, finding_word, moment_text, path_text, term
 from fairmesh.catalog.errors import BreakingChange
 
 _COLORS = {
@@ -211,7 +211,8 @@ def _breaking(verdict: Verdict, out: Terminal) -> None:
         out.line(f"  and {len(found) - _CHANGES_SHOWN} more breaking changes")
     if not any(finding.rule == VERSION_STEP for finding in verdict.findings):  # it says the same at its line
         out.line(f"  {version_line(verdict.comparison)}")
-    out.line(f"  {breaks_line(verdict.breaks, verdict.breaks_truncated)}")
+    for line in breaks_lines(verdict.breaks, verdict.breaks_truncated):
+        out.line(f"  {line}")
 
 
 def _group(verdict: Verdict, group: list[Finding], paint: Callable[[str], str]) -> str:
@@ -234,7 +235,7 @@ def _about(group: list[Finding]) -> str:
 
 
 def _until(moment: str | None) -> str:
-    return f"; waived until {until_text(moment)}" if moment else ""
+    return f"; waived until {moment_text(moment)}" if moment else ""
 
 
 def _some(lines: list[int]) -> str:
@@ -356,7 +357,7 @@ def _sarif_result(
         "locations": [{"physicalLocation": location}],
     }
     if waived:  # SARIF 2.1.0, section 3.35: suppressed somewhere else than in the file, and that was approved
-        why = f"waived until {until_text(waived)}"
+        why = f"waived until {moment_text(waived)}"
         result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": why}]
     return result
 

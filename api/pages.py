@@ -7,10 +7,12 @@ from html import escape
 from urllib.parse import quote
 
 from fairmesh.api.turtle import turtle
-from fairmesh.api.wording import counts_text, finding_word, group_text
+from fairmesh.api.wording import counts_text, finding_word, group_text, letters_text, path_text
+from fairmesh.catalog.fair import Assessment
 from fairmesh.catalog.model import Direction, FindingGroup, PageRequest, ProductInfo, Relation, Report, Severity
 from fairmesh.catalog.rdf import compact
-from fairmesh.catalog.rulefiles import Mode, Rule
+from fairmesh.catalog.rulefiles import Mode, Rule, Schedule
+from fairmesh.catalog.rulelint import examples_of
 from fairmesh.catalog.ruling import Ruling
 from fairmesh.catalog.view import View
 
@@ -18,8 +20,10 @@ ROWS = PageRequest(first=200)
 
 
 def product_page(view: View, product: ProductInfo, iri_base: str) -> bytes:
-    """As `node_page`, and first what the rules in force find in what the reader sees of the product."""
-    return node_page(view, product.iri, iri_base, above=_conformance(view.conformance(product.home)))
+    """As `node_page`, and first what the rules in force find in what the reader sees of the product, and how FAIR that
+    is."""
+    above = _conformance(view.conformance(product.home)) + _fair(view.fair(product.home))
+    return node_page(view, product.iri, iri_base, above=above)
 
 
 def node_page(view: View, iri: str, iri_base: str, above: str = "") -> bytes:
@@ -58,6 +62,23 @@ def _conformance(report: Report | None) -> str:
     mark = "" if report.conforms else ' class="bad"'
     said = counts_text(errors - waived, warnings, advice, waived)
     return f"<h2>Conformance</h2><p{mark}>{said}</p><table>{''.join(rows)}</table>"
+
+
+def _fair(assessment: Assessment | None) -> str:
+    """The score, and behind it what would raise it. Nothing where nothing may be read."""
+    if assessment is None:
+        return ""
+    letters = letters_text(
+        assessment.findable, assessment.accessible, assessment.interoperable, assessment.reusable
+    )  # fmt: skip
+    said = f"FAIR {assessment.score:.2f} ({letters})"
+    rows = [
+        f"<tr><th>{escape(it.code)}</th><td>{escape(f'{it.title}: {it.evidence}. {it.fix}')}</td></tr>"
+        for it in assessment.failing()
+    ]
+    if not rows:
+        return f"<p>{said}</p>"
+    return f"<details><summary>{said}</summary><table>{''.join(rows)}</table></details>"
 
 
 def _finding(group: FindingGroup) -> str:
@@ -111,15 +132,14 @@ def _link(view: View, iri: str, iri_base: str) -> str:
 
 def rule_page(ruling: Ruling, rule: Rule, now: datetime) -> bytes:
     """What a rule asks for and why, what meets and breaks it, who keeps it, and what it does today."""
-    facts = [("What it does", escape(_modes(rule, now))), ("Kept by", escape(rule.owner or "nobody"))]
+    facts = [("What it does", escape(_modes(ruling, rule, now))), ("Kept by", escape(rule.owner or "nobody"))]
     facts += [("Since", rule.since.isoformat())] if rule.since is not None else []
     facts += [("Looks at", _targets(rule))] if rule.targets or rule.reaches else []
     facts += [("IRI", f"<code>{escape(rule.iri)}</code>"), ("Rule set", f"<code>{escape(ruling.digest)}</code>")]
     rows = [f"<tr><th>{escape(name)}</th><td>{html}</td></tr>" for name, html in facts]
-    remedies = "".join(f"<li>{escape(text)}</li>" for text in dict.fromkeys(text for _, text in rule.messages))
     shown = turtle(ruling.rules.triples(rule.iri), rule.iri)
     body = (
-        f"<p>{escape(rule.comment)}</p><h2>What to do</h2><ul>{remedies}</ul>"
+        f"<p>{escape(rule.comment)}</p><h2>What to do</h2>{_remedies(ruling, rule, now)}"
         f"<h2>The rule</h2><table>{''.join(rows)}</table>{_examples(ruling, rule)}"
         f"<h2>As SHACL</h2><pre>{escape(shown)}</pre>"
     )
@@ -132,7 +152,8 @@ def rules_page(ruling: Ruling, now: datetime) -> bytes:
     for rule in ruling.rules.rules:
         levels.setdefault(rule.id.rpartition("/")[0], []).append(
             f'<tr><td><a href="/rules/{escape(quote(rule.id))}">{escape(rule.id.rpartition("/")[2])}</a></td>'
-            f"<td>{escape(rule.label)}</td><td>{escape(_modes(rule, now))}</td><td>{escape(rule.owner or '')}</td></tr>"
+            f"<td>{escape(rule.label)}</td><td>{escape(_modes(ruling, rule, now))}</td>"
+            f"<td>{escape(rule.owner or '')}</td></tr>"
         )
     head = "<tr><th>Rule</th><th>About</th><th>What it does</th><th>Kept by</th></tr>"
     tables = "".join(
@@ -149,9 +170,31 @@ _WORDS = {
 }
 
 
-def _modes(rule: Rule, now: datetime) -> str:
+def _remedies(ruling: Ruling, rule: Rule, now: datetime) -> str:
+    """What findings of each part of the rule say, about what and with what effect; first what only the rule says."""
+    parts = ruling.rules.parts(rule)
+    told = {text for part in parts for text in part.messages}
+    lead = [f"<p>{escape(said[1])}</p>" for said in rule.messages if said not in told]
+    rows = [
+        f"<tr><th>{escape(path_text(part.path) or 'the node itself')}</th><td>{_mode(part.schedule, now)}</td>"
+        f"<td>{'<br>'.join(escape(text) for _, text in part.messages)}</td></tr>"
+        for part in parts
+    ]
+    head = "<tr><th>About</th><th>What it does</th><th>What to do</th></tr>"
+    return "".join(lead) + (f'<table class="rules">{head}{"".join(rows)}</table>' if rows else "")
+
+
+def _modes(ruling: Ruling, rule: Rule, now: datetime) -> str:
+    """`refuses; in part: warns`: what the rule's own mode does, if any part of it goes by that, before the others."""
+    schedules = [part.schedule for part in ruling.rules.parts(rule)] or [rule.schedule]
+    own = sorted(schedules, key=lambda schedule: schedule != rule.schedule)
+    first, *others = dict.fromkeys(_mode(schedule, now) for schedule in own)
+    return f"{first}; in part: {', '.join(others)}" if others else first
+
+
+def _mode(schedule: Schedule, now: datetime) -> str:
     """`warns; from 2027-01-01: refuses`."""
-    schedule, today = rule.schedule, rule.schedule.at(now.date())
+    today = schedule.at(now.date())
     if schedule.next_mode is None or schedule.next_from is None or today is schedule.next_mode:
         return _WORDS[today]
     return f"{_WORDS[today]}; from {schedule.next_from.isoformat()}: {_WORDS[schedule.next_mode]}"
@@ -170,14 +213,11 @@ _REACHED = {
 
 
 def _examples(ruling: Ruling, rule: Rule) -> str:
-    level, _, tail = rule.id.rpartition("/")
-    found = []
-    for word, title in (("ok", "Meets it"), ("bad", "Breaks it")):
-        start = f"{level}/examples/{word}-{tail}"
-        for path, text in ruling.version.files.items():
-            if path == f"{start}.ttl" or path.startswith(f"{start}-"):
-                found.append(
-                    f"<details><summary>{title}: {escape(path.rpartition('/')[2])}</summary>"
-                    f"<pre>{escape(text.decode())}</pre></details>"
-                )
-    return f"<h2>Examples</h2>{''.join(found)}" if found else ""
+    ok, bad = examples_of(rule, ruling.rules.rules, ruling.version.files)
+    found = "".join(
+        f"<details><summary>{title}: {escape(path.rpartition('/')[2])}</summary>"
+        f"<pre>{escape(ruling.version.files[path].decode())}</pre></details>"
+        for title, paths in (("Meets it", ok), ("Breaks it", bad))
+        for path in paths
+    )
+    return f"<h2>Examples</h2>{found}" if found else ""

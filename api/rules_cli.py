@@ -108,10 +108,12 @@ def _add_publishing(actions: Commands) -> None:
 
 def _add_show(actions: Commands) -> None:
     shown = command(
-        actions, "show", _show, "which rules are, or were, in force",
+        actions, "show", _show, "which rules are, or were, in force, or one of them",
         "The rule set in force: its revision, who put it there and when, and every rule with what it does, who keeps it"
-        "\nand when that changes. --out writes its files, to be read or published again.",
+        "\nand when that changes. --out writes its files, to be read or published again. Of one RULE: why it is\n"
+        "asked, what each part of it does and what to do about it, its examples and its page.",
     )  # fmt: skip
+    shown.add_argument("rule", metavar="RULE", nargs="?", help="a rule's id, such as core/12 (default: all rules)")
     add_as_of(shown)
     shown.add_argument("--out", metavar="DIR", help="write the files to this folder, which must be empty or absent")
     add_text_or_json(shown)
@@ -431,7 +433,14 @@ def _say(text: str) -> None:
 
 
 def _show(options: argparse.Namespace) -> int:
-    found = rules_reads.in_force(reader(options), options.as_of, datetime.now(UTC).date())
+    server, today = reader(options), datetime.now(UTC).date()
+    if options.rule is not None:
+        if options.out:
+            raise ConfigError("--out writes all files of a rule set", remedy="Leave out --out, or the rule")
+        return print_found(
+            rules_reads.one_rule(server, options.rule, options.as_of, today), rules_reads.rule_lines, options.format
+        )
+    found = rules_reads.in_force(server, options.as_of, today)
     if options.out:
         write_files(Path(options.out), {file["path"]: file["content"].encode() for file in found["files"]})
     return print_found(found, rules_reads.in_force_lines, options.format)

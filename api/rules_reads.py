@@ -5,12 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from fairmesh.api.client import Client
 from fairmesh.api.output import table
 from fairmesh.api.policy_reads import refuse
+from fairmesh.api.wording import moment_text, path_text
 from fairmesh.catalog.errors import FairmeshError, InputError, NotFound
+
+if TYPE_CHECKING:
+    from fairmesh.catalog.rulefiles import Schedule
 
 PATIENCE = 3600.0
 """Seconds without an answer after which a server that judges its whole mesh counts as gone."""
@@ -251,9 +257,48 @@ def in_force(client: Client, as_of: str | None, today: date) -> Mapping[str, Any
     found = client.graphql(_IN_FORCE, {"asOf": as_of})["ruleSet"]
     if found is None:
         return {**dict.fromkeys(("digest", "at", "by", "source", "domain")), "rules": [], "files": []}
-    day = today if as_of is None else datetime.fromisoformat(as_of).astimezone(UTC).date()
     files = found.pop("files")
-    return {**found, "rules": list(_rules({f["path"]: f["content"].encode() for f in files}, day)), "files": files}
+    read = {file["path"]: file["content"].encode() for file in files}
+    return {**found, "rules": list(_rules(read, _day(as_of, today))), "files": files}
+
+
+def one_rule(client: Client, name: str, as_of: str | None, today: date) -> Mapping[str, Any]:
+    """A rule, by its id or IRI, as `in_force` has it, and of it `{iri, why, page, parts, examples, ruleset}`: `parts`
+    are what findings come from, as `{path, mode, next_mode, next_mode_from, messages}`, the path None for the node that
+    is looked at; `examples` are `{meet, break}`, paths in the rule set; `page` is None for a past moment.
+
+    Raises `NotFound`.
+    """
+    from fairmesh.catalog.governance import RuleSet  # the engines take as long to load as all the rest
+    from fairmesh.catalog.rulefiles import FILE, RULES
+    from fairmesh.catalog.rulelint import examples_of
+
+    found = in_force(client, as_of, today)
+    id = name.removeprefix(RULES)
+    shown = next((rule for rule in found["rules"] if rule["id"] == id), None)
+    if shown is None:
+        near = get_close_matches(id, [rule["id"] for rule in found["rules"]], 3)
+        like = f"Name one like {' or '.join(near)}; " if near else ""
+        raise NotFound(
+            f"there is no rule {id!r} in force" + (" then" if as_of else ""),
+            remedy=f"{like}`fairmesh rules show` lists them",
+        )
+    files = {file["path"]: file["content"].encode() for file in found["files"]}
+    rules = RuleSet({path: body for path, body in files.items() if FILE.fullmatch(path)}, linted=True)
+    rule = rules.rule(RULES + id)
+    assert rule is not None
+    parts = [
+        {
+            "path": part.path, **_modes(part.schedule, _day(as_of, today)),
+            "messages": [text for _, text in part.messages],
+        }
+        for part in rules.parts(rule)
+    ]  # fmt: skip
+    meet, broken = examples_of(rule, rules.rules, files)
+    return {
+        **shown, "iri": rule.iri, "why": rule.comment, "page": None if as_of else f"{client.url}/rules/{quote(id)}",
+        "parts": parts, "examples": {"meet": meet, "break": broken}, "ruleset": found["digest"],
+    }  # fmt: skip
 
 
 def _rules(files: Mapping[str, bytes], day: date) -> Iterator[Mapping[str, Any]]:
@@ -262,14 +307,22 @@ def _rules(files: Mapping[str, bytes], day: date) -> Iterator[Mapping[str, Any]]
     shapes = {path: body for path, body in files.items() if rulefiles.FILE.fullmatch(path)}
     for level in rulefiles.read_levels(shapes):
         for rule in rulefiles.rules_of(level, shapes):
-            now = rule.schedule.at(day)
-            coming = rule.schedule.next_mode if now is not rule.schedule.next_mode else None
-            turns = rule.schedule.next_from if coming is not None else None
             yield {
-                "id": rule.id, "label": rule.label, "mode": now.value, "next_mode": coming and coming.value,
-                "next_mode_from": turns and turns.isoformat(), "owner": rule.owner,
+                "id": rule.id, "label": rule.label, **_modes(rule.schedule, day), "owner": rule.owner,
                 "since": rule.since and rule.since.isoformat(), "message": rule.message,
             }  # fmt: skip
+
+
+def _modes(schedule: Schedule, day: date) -> dict[str, str | None]:
+    now = schedule.at(day)
+    coming = schedule.next_mode if now is not schedule.next_mode else None
+    if coming is None or schedule.next_from is None:
+        return {"mode": now.value, "next_mode": None, "next_mode_from": None}
+    return {"mode": now.value, "next_mode": coming.value, "next_mode_from": schedule.next_from.isoformat()}
+
+
+def _day(as_of: str | None, today: date) -> date:
+    return today if as_of is None else datetime.fromisoformat(as_of).astimezone(UTC).date()
 
 
 def in_force_lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -278,11 +331,32 @@ def in_force_lines(found: Mapping[str, Any]) -> Iterator[str]:
         return
     how = f"of the domain {found['domain']}" if found["domain"] else "from a folder, at a start"
     yield f"rule set  {found['digest']}"
-    yield f"since     {_time(found['at'])}, by {found['by']}" + (f" ({how})" if found["domain"] or _read(found) else "")
+    by = found["by"] + (f" ({how})" if found["domain"] or _read(found) else "")
+    yield f"since     {moment_text(found['at'])}, by {by}"
     yield ""
     head = ("rule", "mode", "label", "kept by", "since")
     rows = [(r["id"], _mode(r), r["label"], r["owner"] or "", r["since"] or "") for r in found["rules"]]
     yield from table([head, *rows])
+
+
+def rule_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """The rule, then each part of it, then where there is more."""
+    yield f"{found['id']}  {found['label']}"
+    since = f", since {found['since']}" if found["since"] else ""
+    for name, text in (
+        ("why", found["why"]), ("kept by", f"{found['owner'] or 'nobody'}{since}"), ("mode", _mode(found)),
+        ("remedy", found["message"]),
+    ):  # fmt: skip
+        yield f"  {name:<10}{text}"
+    for part in found["parts"]:
+        yield f"  {path_text(part['path']) or 'the node itself'}: {_mode(part)}"
+        for text in part["messages"]:
+            yield f"    {text}"
+    for name, paths in (("meets it", found["examples"]["meet"]), ("breaks it", found["examples"]["break"])):
+        if paths:
+            yield f"  {name:<10}{', '.join(paths)}"
+    if found["page"]:
+        yield f"  {'page':<10}{found['page']}"
 
 
 def _read(found: Mapping[str, Any]) -> bool:
@@ -303,15 +377,16 @@ def governance(client: Client, domain: str | None, as_of: str | None, points: in
     Raises `NotFound` for a domain (its key, label or IRI) that is not there for the caller.
     """
     asked = {
-        "domain": None if domain is None else domain_id(client, domain), "asOf": as_of, "points": points or 2,
+        "domain": None if domain is None else domain_named(client, domain)[0], "asOf": as_of, "points": points or 2,
         "trend": points > 0,
     }  # fmt: skip
     found: Mapping[str, Any] = client.graphql(_GOVERNANCE, asked, timeout=PATIENCE)["governance"]
     return found
 
 
-def domain_id(client: Client, name: str) -> str:
-    """GraphQL's id of a domain, by its IRI, by the last part of that, or by its label. Raises `NotFound`."""
+def domain_named(client: Client, name: str) -> tuple[str, str]:
+    """GraphQL's id of a domain and its key, by its IRI, by the last part of that, which is its key, or by its label.
+    Raises `NotFound`."""
     iri = name
     if ":" not in name:
         known = [row for row in client.graphql(_DOMAINS, {})["governance"]["byDomain"] if row["key"]]
@@ -324,16 +399,17 @@ def domain_id(client: Client, name: str) -> str:
     node = client.graphql(_NODE, {"iri": iri})["resource"]
     if node is None:
         raise NotFound(f"there is no {iri} here for you", remedy="Check the IRI")
-    return str(node["id"])
+    return str(node["id"]), iri.rpartition("/")[2]
 
 
 def governance_lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The whole, then by domain, rule and owner, those with most products that do not conform first."""
-    said = [f"{_share(found)} conform", f"FAIR {_mean(found['fairMean'])}"]
+    said = [f"{_share(found)} conform", _findings(found["byDomain"]), f"FAIR {_mean(found['fairMean'])}"]
     if found["pending"]:
         said.append(f"{found['pending']} still to be judged by these rules")
     digest = found["shapesVersion"]
-    yield f"rule set {_short(digest)} at {_time(found['at'])}" if digest else _NONE + f" at {_time(found['at'])}"
+    at = moment_text(found["at"])
+    yield f"at {at}, by rule set {_short(digest)}" if digest else f"{_NONE} at {at}"
     yield ", ".join(said)
     for title, name in (("by domain", "byDomain"), ("by owner", "byOwner")):
         yield from _standing_rows(title, found[name])
@@ -352,6 +428,14 @@ def governance_lines(found: Mapping[str, Any]) -> Iterator[str]:
     if "trend" in found:
         yield ""
         yield from _trend(found["trend"])
+
+
+def _findings(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How many findings all products have, and how many of them refuse."""
+    violations, findings = (sum(row[name] for row in rows) for name in ("violations", "findings"))
+    if not findings:
+        return "no findings"
+    return f"{_count(findings, 'finding')}, {violations or 'none'} of {'it' if findings == 1 else 'them'} refusing"
 
 
 def _failing(row: Mapping[str, Any]) -> int:
@@ -382,7 +466,7 @@ def _standing_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[st
 def _trend(points: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     head = ("trend", "conform", "products", "FAIR", "")
     cells = [
-        (_time(point["at"]), str(point["conforming"]), str(point["products"]), _mean(point["fairMean"]),
+        (moment_text(point["at"]), str(point["conforming"]), str(point["products"]), _mean(point["fairMean"]),
          "#" * round(20 * point["conforming"] / point["products"]) if point["products"] else "")
         for point in points
     ]  # fmt: skip
@@ -398,8 +482,8 @@ def changes(
     """`{changes, next, more}`: events as GraphQL has them, oldest first, the cursor to go on with, and whether there
     are more now. Raises as `governance`, and `Refused` for a cursor of another list."""
     asked = {
-        "kinds": list(kinds) or None, "domain": None if domain is None else domain_id(client, domain), "first": first,
-        "after": after,
+        "kinds": list(kinds) or None, "domain": None if domain is None else domain_named(client, domain)[0],
+        "first": first, "after": after,
     }  # fmt: skip
     page = client.graphql(_CHANGES, asked, timeout=PATIENCE)["changes"]
     info = page["pageInfo"]
@@ -408,7 +492,7 @@ def changes(
 
 def change_lines(found: Mapping[str, Any]) -> Iterator[str]:
     rows = [
-        (_time(each["at"]), _word(each), _subject(each), f"by {each['by']}" if each["by"] else "")
+        (moment_text(each["at"]), _word(each), _subject(each), f"by {each['by']}" if each["by"] else "")
         for each in found["changes"]
     ]
     if rows:
@@ -472,11 +556,6 @@ def _mean(value: float | None) -> str:
 
 def _short(digest: str) -> str:
     return digest[:12]
-
-
-def _time(at: str) -> str:
-    """A moment, as GraphQL gives it, to the second."""
-    return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _count(number: int, one: str) -> str:

@@ -23,8 +23,9 @@ from fairmesh.catalog import rdf
 from fairmesh.catalog.config import Settings
 from fairmesh.catalog.errors import ConfigError, FairmeshError, InputError
 from fairmesh.catalog.intake import Intake
-from fairmesh.catalog.places import Positions, StatementPlaces
+from fairmesh.catalog.places import Positions
 from fairmesh.catalog.rdf import N_TRIPLES, TURTLE, BlankNode, NamedNode, Triple
+from fairmesh.catalog.statementplaces import StatementPlaces
 
 if TYPE_CHECKING:
     from fairmesh.catalog.model import Finding as Found

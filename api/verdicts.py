@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from fairmesh.api.comparisons import version_line
 from fairmesh.api.problems import problem_of, report_json
+from fairmesh.api.wording import letters_text
 from fairmesh.catalog.errors import BreakingChange, FairmeshError
 from fairmesh.catalog.fair import PRODUCT_WEIGHT, WEIGHTS, Basis
 from fairmesh.catalog.model import Report, Severity
@@ -133,7 +134,7 @@ class Verdict:
             return self
         line, column = place or (None, None)
         advice = tuple(_raise(indicator, self.key or "", line, column) for indicator in _failing(self.fair))
-        letters = ", ".join(f"{name[0].upper()} {self.fair[name]:.2f}" for name in _LETTERS)
+        letters = letters_text(*(self.fair[name] for name in _LETTERS))
         problem = {
             "code": "fair-too-low", "detail": f"its FAIR score is {self.fair['score']:.4g}, under {mark:g} ({letters})",
             "remedy": "Mend what the advice names", "line": line, "column": column,

@@ -11,7 +11,8 @@ from typing import Any
 from fairmesh.api.client import Client, Refused
 from fairmesh.api.commands import Commands, add_reader, add_text_or_json, command, print_found, reader
 from fairmesh.api.output import table
-from fairmesh.api.wording import until_text
+from fairmesh.api.rules_reads import domain_named
+from fairmesh.api.wording import moment_text
 
 _WAIVER = """
 fragment Shown on Waiver {
@@ -31,7 +32,7 @@ query Waivers($domain: String, $active: Boolean, $after: String) {
 _GRANT = (
     """
 mutation Grant($input: GrantWaiverInput!) {
-  grantWaiver(input: $input) { waiver { ...Shown } errors { ...Failures } }
+  grantWaiver(input: $input) { waiver { ...Shown product { iri } } errors { ...Failures } }
 }
 """
     + _WAIVER
@@ -69,7 +70,7 @@ def add(commands: Commands) -> None:
         actions, "list", _list, "which products are excused from which rules",
         "The waivers that hold, of the products you may read and those you may give. --all adds those that ended.",
     )  # fmt: skip
-    listed.add_argument("--domain", metavar="D", help="of this domain's products")
+    listed.add_argument("--domain", metavar="D", help="of products of this domain: its key, label or IRI")
     listed.add_argument("--all", action="store_true", help="also those that expired, were withdrawn or replaced")
     withdraw = command(actions, "withdraw", _withdraw, "end a waiver now")
     withdraw.add_argument("id", metavar="ID", help="as `waiver list` shows it")
@@ -118,19 +119,30 @@ def _changed(client: Client, mutation: str, name: str, asked: Mapping[str, objec
 
 def _list(options: argparse.Namespace) -> int:
     client = reader(options)
-    asked: dict[str, object] = {"domain": options.domain, "active": None if options.all else True}
+    found = _every(client, options.domain, options.all)
+    if not found and options.domain is not None:  # another name for it, or no domain: waivers go by its key
+        key = domain_named(client, options.domain)[1]
+        found = _every(client, key, options.all) if key != options.domain else found
+    return print_found({"waivers": found}, _list_lines, options.format)
+
+
+def _every(client: Client, domain: str | None, ended: bool) -> list[Mapping[str, Any]]:
+    """The waivers of one domain, by its key, or of all; with those that ended, too."""
+    asked: dict[str, object] = {"domain": domain, "active": None if ended else True}
     found: list[Mapping[str, Any]] = []
     more = True
     while more:
         answer = client.graphql(_LIST, asked)["waivers"]
         found += answer["nodes"]
         more, asked["after"] = answer["pageInfo"]["hasNextPage"], answer["pageInfo"]["endCursor"]
-    return print_found({"waivers": found}, _list_lines, options.format)
+    return found
 
 
 def _granted_lines(found: Mapping[str, Any]) -> Iterator[str]:
-    yield f"granted    {found['key']}  {found['ruleId']}  until {until_text(found['expiresAt'])}"
+    yield f"granted    {found['key']}  {found['ruleId']}  until {moment_text(found['expiresAt'])}"
     yield f"  id       {found['id']}"
+    if found["product"] is None:
+        yield f"  note     no product {found['key']} is registered, as far as you may see: check the key"
 
 
 def _withdrawn_lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -150,7 +162,7 @@ def _list_lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _state(waiver: Mapping[str, Any]) -> str:
     if waiver["active"]:
-        return f"until {until_text(waiver['expiresAt'])}"
+        return f"until {moment_text(waiver['expiresAt'])}"
     if waiver["endedAt"] and datetime.fromisoformat(waiver["endedAt"]) < datetime.fromisoformat(waiver["expiresAt"]):
-        return f"ended {until_text(waiver['endedAt'])} by {waiver['endedBy']}"
-    return f"expired {until_text(waiver['expiresAt'])}"
+        return f"ended {moment_text(waiver['endedAt'])} by {waiver['endedBy']}"
+    return f"expired {moment_text(waiver['expiresAt'])}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
 
 from fairmesh.catalog import rdf
 
@@ -28,10 +28,10 @@ def path_text(path: str | None) -> str:
     return re.sub(r"<([^<>]*)>", lambda m: rdf.compact(m[1]) or m[0], path) if "<" in path else term(path)
 
 
-def until_text(moment: datetime | str) -> str:
-    """The end of a waiver, a moment or an ISO 8601 text, in UTC; a day alone stands for its beginning."""
-    end = (datetime.fromisoformat(moment) if isinstance(moment, str) else moment).astimezone(UTC)
-    return f"{end:%Y-%m-%d}" if end.time() == time.min else f"{end:%Y-%m-%d %H:%M:%S} UTC"
+def moment_text(moment: datetime | str) -> str:
+    """`2027-01-01T00:00:00Z`: a moment, or an ISO 8601 text with its zone, in UTC, to the second."""
+    at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def counts_text(errors: int, warnings: int, advice: int, waived: int) -> str:
@@ -41,7 +41,13 @@ def counts_text(errors: int, warnings: int, advice: int, waived: int) -> str:
     return f"{said}{excused}, {warnings} warning{'' if warnings == 1 else 's'}, {advice} advice"
 
 
+def letters_text(findable: float, accessible: float, interoperable: float, reusable: float) -> str:
+    """`F 1.00, A 1.00, I 1.00, R 0.74`: the parts of a FAIR score."""
+    shares = (findable, accessible, interoperable, reusable)
+    return ", ".join(f"{letter} {share:.2f}" for letter, share in zip("FAIR", shares, strict=True))
+
+
 def group_text(message: str, path: str | None, count: int, waived_until: datetime | str | None) -> str:
-    """`Name the team ... (dprod:dataProductOwner); 3 times; waived until 2027-01-01`."""
+    """`Name the team ... (dprod:dataProductOwner); 3 times; waived until 2027-01-01T00:00:00Z`."""
     said = message + (f" ({path_text(path)})" if path else "") + (f"; {count} times" if count > 1 else "")
-    return said + (f"; waived until {until_text(waived_until)}" if waived_until else "")
+    return said + (f"; waived until {moment_text(waived_until)}" if waived_until else "")

@@ -42,8 +42,9 @@ from fairmesh.catalog.rulefiles import (
 )
 from fairmesh.catalog.rulelint import checked_rules
 from fairmesh.catalog.shacl.compiled import Compiled
+from fairmesh.catalog.shacl.paths import Graph, Shapes, compile_path
 from fairmesh.catalog.shacl.results import Engine, Node, Result, Term, Unsupported
-from fairmesh.catalog.shacl.syntax import name_of, references
+from fairmesh.catalog.shacl.syntax import PARAMETERS, TARGETS, name_of, references
 from fairmesh.catalog.triples import Index
 from fairmesh.catalog.workers import Pool
 
@@ -78,6 +79,17 @@ class Uncompiled:
         place = self.shape if self.rule is None else f"rule {self.rule.id} ({self.rule.file}:{self.rule.line})"
         whose = "domains without rules of their own" if self.domain is None else f"the domain {self.domain}"
         return f"{self.construct} in {place} is not compiled: the rules of {whose} run on pyshacl, which is slower"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What findings of a rule come from: the rule's own shape or a property shape of it. `path` is that of its
+    findings, as in `Result.path`, None for the node that is looked at; `messages`, as in `Rule`, are what they say, in
+    which queries may have left `{$name}` to fill in."""
+
+    path: str | None
+    schedule: Schedule
+    messages: tuple[tuple[str, str], ...]
 
 
 class RuleSet:
@@ -164,6 +176,14 @@ class RuleSet:
                         waiting.append(value)
         return found
 
+    def parts(self, rule: Rule) -> list[Part]:
+        """What findings of a rule come from, in the order its shapes are stated."""
+        return list(dict.fromkeys(_parts(self._shapes, self._paths, NamedNode(rule.iri), _said_by(rule))))
+
+    @functools.cached_property
+    def _paths(self) -> Shapes:
+        return Shapes(self._shapes)
+
     def composed(self, domain: str | None) -> _Composed:
         """The rules in force for a domain, ready to run. A domain without rules of its own shares core's."""
         return self._composed.get(domain) or self._composed[None]
@@ -238,7 +258,7 @@ class _Composed:
         self.attribution: dict[tuple[Node, Term], _Attribution] = {
             (root, shape): attribution
             for root, rule in self.rules.items()
-            for shape, attribution in _attributions(index, root, _Attribution(rule.schedule, rule.messages))
+            for shape, attribution in _attributions(index, root, _said_by(rule))
         }
         self.turns = {a.schedule.next_from for a in self.attribution.values() if a.schedule.next_from is not None}
         self.risky = _risky(index, self.attribution, self.rules)
@@ -290,21 +310,62 @@ class _Composed:
             )  # fmt: skip
 
 
+def _said_by(rule: Rule) -> _Attribution:
+    return _Attribution(rule.schedule, rule.messages)
+
+
 def _attributions(index: Index, shape: Term, inherited: _Attribution) -> Iterator[tuple[Term, _Attribution]]:
-    here = _Attribution(
-        schedule_of(index, shape) or inherited.schedule, messages_of(index, shape) or inherited.messages
-    )
+    here = _attribution(index, shape, inherited)
     yield shape, here
     for _, inner in references(index, shape):
         yield from _attributions(index, inner, here)
 
 
+def _attribution(index: Index, shape: Term, inherited: _Attribution) -> _Attribution:
+    return _Attribution(
+        schedule_of(index, shape) or inherited.schedule, messages_of(index, shape) or inherited.messages
+    )
+
+
+def _parts(index: Index, shapes: Shapes, shape: Node, inherited: _Attribution) -> Iterator[Part]:
+    """The shapes that results come from: this one where it checks something, and those in its `sh:property`."""
+    facts, here = index.subjects.get(shape, {}), _attribution(index, shape, inherited)
+    components = _components(index)
+    if any(name in components or (name in PARAMETERS and name not in _SILENT) for name in facts):
+        queries = [*index.objects(shape, _SH + "sparql")]
+        queries += [node for name in facts for node in components.get(name, ())]
+        asked = [text for query in queries for text in messages_of(index, query)]
+        texts = here.messages if messages_of(index, shape) else (*asked, *here.messages)
+        path = next(iter(facts.get(_SH + "path", ())), None)
+        text = None if path is None else compile_path(shapes, Graph(Index()), shape, path).text
+        yield Part(text, here.schedule, tuple(dict.fromkeys(texts)))
+    for inner in facts.get(_SH + "property", ()):
+        if not isinstance(inner, Literal):
+            yield from _parts(index, shapes, inner, here)
+
+
+_SILENT = frozenset(
+    _SH + name
+    for name in (*TARGETS, "property", "path", "message", "name", "description", "order", "group", "defaultValue")
+)
+"""What a shape may state without checking anything by it."""
+
+
+def _components(index: Index) -> dict[str, list[Term]]:
+    """The components of SHACL-SPARQL with their validators, by the predicates of their parameters."""
+    found: dict[str, list[Term]] = {}
+    for component, parameter in index.pairs[_SH + "parameter"]:
+        for path in index.objects(parameter, _SH + "path"):
+            nodes = found.setdefault(path.value, [])
+            for name in ("validator", "nodeValidator", "propertyValidator"):
+                nodes += index.objects(component, _SH + name)
+            nodes.append(component)
+    return found
+
+
 def _risky(index: Index, attribution: Iterable[tuple[Node, Term]], rules: Mapping[Node, Rule]) -> frozenset[str]:
     """Ids of the rules that may take for ever on some data: those with a pattern or a query."""
-    parameters = {
-        path.value for _, parameter in index.pairs[_SH + "parameter"] for path in index.objects(parameter, _SH + "path")
-    }
-    slow = parameters | {_SH + "pattern", _SH + "sparql"}
+    slow = {*_components(index), _SH + "pattern", _SH + "sparql"}
     return frozenset(rules[root].id for root, shape in attribution if slow & index.subjects.get(shape, {}).keys())
 
 

@@ -25,8 +25,8 @@ from typing import Any
 from fairmesh.catalog import rdf
 from fairmesh.catalog.errors import InputError, TooLarge, UnsupportedMedia
 from fairmesh.catalog.model import FM, Severity
-from fairmesh.catalog.places import place_of_newer, place_of_statement
 from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
+from fairmesh.catalog.statementplaces import place_of_newer, place_of_statement
 from fairmesh.catalog.triples import Index
 
 RULES = "https://w3id.org/fairmesh/rules/"
@@ -357,24 +357,26 @@ def read_rules(place: Path = SHIPPED) -> RuleFiles:
         raise refusal(
             str(place), "is neither a folder nor a bundle", "Name the folder that holds core/, org/ or domains/"
         )
-    files, examples = _sorted_out(found)
+    files, examples = _sorted_out(found, place)
     core = any(name.startswith("core/") for name in files)
     if not files:
         raise refusal(str(place), "holds no rule set", "Name the folder that holds core/, org/ or domains/")
     if not core:
-        shipped, _ = _sorted_out(_in_folder(SHIPPED)[1])
+        shipped, _ = _sorted_out(_in_folder(SHIPPED)[1], SHIPPED)
         files |= {name: data for name, data in shipped.items() if name.startswith("core/")}
     return RuleFiles(root, dict(sorted(files.items())), dict(sorted(examples.items())), core)
 
 
-def _sorted_out(found: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """Files and examples. Raises `InputError` for a Turtle file that is neither."""
+def _sorted_out(found: Mapping[str, bytes], place: Path) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Files and examples. Raises `InputError` for a Turtle file that is neither; `place` is what was named."""
     files, examples = {}, {}
     for name, data in found.items():
         if EXAMPLE.fullmatch(name):
             examples[name] = data
         elif FILE.fullmatch(name):
             files[name] = data
+        elif _PLACED.fullmatch(name):
+            raise refusal(name, "lies in no core/, org/<org>/ or domains/<domain>/ of what was named", _above(place))
         else:
             raise refusal(
                 name, "is not a file of a rule set",
@@ -382,6 +384,19 @@ def _sorted_out(found: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str,
                 " domains/<domain>/",
             )  # fmt: skip
     return files, examples
+
+
+_PLACED = re.compile(rf"(?:{_NAME}/)?(?:shapes\.ttl|vocabulary\.ttl|examples/{_NAME}\.ttl)")
+"""A file of a rule set whose level is not told: the level itself was named, or `org` or `domains`."""
+
+
+def _above(place: Path) -> str:
+    """What to name in place of a level of a rule set, or of a folder of levels."""
+    parts = place.absolute().parts
+    for depth, name in ((1, "core"), (1, "org"), (1, "domains"), (2, "org"), (2, "domains")):
+        if len(parts) > depth and parts[-depth] == name:
+            return f"Name the folder above {name}/: {Path(*parts[:-depth])}"
+    return "Name the folder that holds core/, org/ or domains/"
 
 
 def _in_folder(folder: Path) -> tuple[str, dict[str, bytes]]:

@@ -16,7 +16,6 @@ from fairmesh.catalog.computed import PREDICATES, PREFIX
 from fairmesh.catalog.errors import InputError
 from fairmesh.catalog.model import FM
 from fairmesh.catalog.patterns import check_pattern
-from fairmesh.catalog.places import StatementPlaces
 from fairmesh.catalog.rdf import BlankNode, Literal, NamedNode, Triple
 from fairmesh.catalog.rulefiles import (
     EXAMPLE,
@@ -37,6 +36,7 @@ from fairmesh.catalog.rulefiles import (
 from fairmesh.catalog.shacl import sparql, syntax
 from fairmesh.catalog.shacl.results import Node, Term, Unsupported
 from fairmesh.catalog.shacl.syntax import SH, Fault, name_of
+from fairmesh.catalog.statementplaces import StatementPlaces
 from fairmesh.catalog.triples import Index
 
 _DCT, _RDFS = rdf.PREFIXES["dct"], rdf.PREFIXES["rdfs"]
@@ -678,12 +678,27 @@ def says_remedy(text: str, language: str) -> bool:
 # -- examples ---------------------------------------------------------------------------------------------------------
 
 
-def rule_of_example(name: str, tails: Collection[str]) -> str | None:
+def rule_of_example(name: str, tails: Collection[str], word: str = "bad") -> str | None:
     """The rule, by the last part of its id, that an example file `bad-<rule>-<what>.ttl` is about: the longest that
-    fits; None for any other file."""
+    fits; None for any other file. `word` is what its name begins with, `bad` or `ok`."""
     stem = name.removesuffix(".ttl")
-    fits = [tail for tail in tails if stem == f"bad-{tail}" or stem.startswith(f"bad-{tail}-")]
+    fits = [tail for tail in tails if stem == f"{word}-{tail}" or stem.startswith(f"{word}-{tail}-")]
     return max(fits, key=len) if fits else None
+
+
+def examples_of(rule: Rule, rules: Iterable[Rule], paths: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The examples, among the files of a set with these rules, that meet a rule and that break it.
+
+    An ok example meets all rules of its level: a rule that none is named after has the level's first.
+    """
+    level, _, tail = rule.id.rpartition("/")
+    tails = [other.id.rpartition("/")[2] for other in rules if other.id.rpartition("/")[0] == level]
+    given = [path for path in sorted(paths) if path.startswith(f"{level}/examples/")]
+    ok, bad = (
+        [path for path in given if rule_of_example(path.rpartition("/")[2], tails, word) == tail]
+        for word in ("ok", "bad")
+    )
+    return ok or [path for path in given if path.rpartition("/")[2].startswith("ok-")][:1], bad
 
 
 def _lint_examples(

@@ -139,6 +139,14 @@ class Waivers:
         found = (self._by_id[id] for id in self._by_home.get(home, ()))
         return {waiver.rule: waiver for waiver in found if waiver.active(at)}
 
+    def by_key(self, at: datetime) -> dict[str, frozenset[str]]:
+        """The ids of the rules waived at a moment, by the key of the product. `at` has a time zone."""
+        found: dict[str, set[str]] = {}
+        for waiver in self.all():
+            if waiver.active(at):
+                found.setdefault(waiver.key, set()).add(waiver.rule)
+        return {key: frozenset(rules) for key, rules in found.items()}
+
     def visible(
         self, waivers: Iterable[Waiver], subject: Subject, access: Access, reads: Callable[[str], bool], *, channel: str
     ) -> list[Waiver]:
@@ -305,8 +313,8 @@ def _reason(text: str) -> str:
     said = text.strip()
     if not MIN_REASON <= len(said) <= MAX_REASON:
         raise InputError(
-            f"a reason of {len(said):,} characters",
-            remedy=f"Say in {MIN_REASON} to {MAX_REASON} why the rule is waived",
+            f"a reason of {len(said):,} character{'' if len(said) == 1 else 's'}",
+            remedy=f"Say in {MIN_REASON} to {MAX_REASON} characters why the rule is waived",
         )
     if not said.isprintable():
         raise InputError("a reason with line breaks or control characters", remedy="Say it on one line of plain text")
@@ -325,9 +333,8 @@ def _name(text: str | None) -> str | None:
 def _check_end(expires: datetime, now: datetime) -> None:
     if expires.tzinfo is None:
         raise InputError("a waiver's end without a time zone", remedy="Give it in UTC, like 2027-01-01T00:00:00Z")
+    end = f"a waiver until {expires.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     if expires <= now:
-        raise InputError(f"a waiver until {expires.isoformat()}, which is past", remedy="Let it end in the future")
+        raise InputError(f"{end}, which is past", remedy="Let it end in the future")
     if expires - now > MAX_TIME:
-        raise InputError(
-            f"a waiver until {expires.isoformat()}", remedy=f"Let it end within {MAX_TIME.days} days; renew it then"
-        )
+        raise InputError(end, remedy=f"Let it end within {MAX_TIME.days} days; renew it then")

@@ -9,7 +9,7 @@ from strawberry import UNSET
 
 from fairmesh.api.schema.failures import revision_of
 from fairmesh.api.schema.inputs import Cost, field
-from fairmesh.api.schema.operation import Info
+from fairmesh.api.schema.operation import DomainId, Info
 from fairmesh.api.schema.resources import Counted, Resource, resource_or_none
 from fairmesh.api.schema.types import Revision
 from fairmesh.catalog import events
@@ -85,7 +85,7 @@ class EventQueries:
         self,
         info: Info,
         kinds: list[EventKind] | None = UNSET,
-        domain: strawberry.ID | None = UNSET,
+        domain: DomainId = UNSET,
         resource: strawberry.ID | None = UNSET,
         first: int | None = 20,
         after: str | None = UNSET,
@@ -96,7 +96,7 @@ class EventQueries:
             operation.view,
             operation.catalog,
             kinds=frozenset(kinds) if isinstance(kinds, list) else None,
-            domain=operation.iri(domain) if isinstance(domain, str) else None,
+            domain=operation.domain(domain) if isinstance(domain, str) else None,
             home=None if product is None else product.home,
             first=20 if first is None else first,
             after=after or None,

@@ -287,7 +287,9 @@ class PropertyFilter:
 
 @strawberry.input
 class ProductFilter:
-    domain: IriFilter | None = UNSET
+    domain: IriFilter | None = strawberry.field(
+        description="By the `iri` of `domains`: not their id, nor their key.", default=UNSET
+    )
     owner: StringFilter | None = UNSET
     status: list[ProductStatus] | None = UNSET
     classification: IriFilter | None = UNSET

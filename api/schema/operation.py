@@ -7,7 +7,7 @@ import binascii
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import strawberry
 
@@ -18,6 +18,10 @@ from fairmesh.catalog.access import Access
 from fairmesh.catalog.ruling import Ruling
 
 T = TypeVar("T")
+DomainId = Annotated[
+    strawberry.ID | None, strawberry.argument(description="The id of one of `domains`: not its IRI, nor its key.")
+]
+"""An argument, see `Operation.domain`."""
 CHANNEL = "graphql"
 _LETTERS = frozenset("rospw")
 """What an id stands for: a resource, a port, a shape, a policy file, a waiver."""
@@ -146,12 +150,19 @@ class Operation:
             return None
         return letter.lower(), iri
 
-    def iri(self, id: str) -> str:
+    def iri(self, id: str, taken_from: str = "a node's `id` field") -> str:
         """The IRI of a resource's id in an argument. Raises `NotFound`: a bad id, a hidden and an absent node alike."""
         found = self.read_id(id)
         if found is None or self.view.resource(found[1]) is None:
-            raise errors.NotFound("there is no node with this id", remedy="Take the id from a node's `id` field")
+            raise errors.NotFound("there is no node with this id", remedy=f"Take the id from {taken_from}")
         return found[1]
+
+    def domain(self, id: str) -> str:
+        """The IRI of a domain's id in an argument. Raises as `iri`, and `InputError` for the id of something else."""
+        iri = self.iri(id, "`domains`; their IRIs and keys are no ids")
+        if self.view.kind(iri) is not model.Kind.DOMAIN:
+            raise errors.InputError(f"{iri} is no domain", remedy="Give the id of one of `domains`")
+        return iri
 
 
 Info = strawberry.Info[Operation, None]

@@ -12,13 +12,12 @@ from strawberry import UNSET
 from fairmesh.api.schema.failures import UserError, user_error
 from fairmesh.api.schema.inputs import Cost, ValidateInput, field, read_files, shown
 from fairmesh.api.schema.inputs import page as page_of
-from fairmesh.api.schema.operation import CHANNEL, Info, Operation
+from fairmesh.api.schema.operation import CHANNEL, DomainId, Info, Operation
 from fairmesh.api.schema.reports import Shape
 from fairmesh.api.schema.types import ProductConnection
 from fairmesh.api.schema.waivers import Waiver, visible
 from fairmesh.catalog import errors
 from fairmesh.catalog.document import tail
-from fairmesh.catalog.model import Kind
 from fairmesh.catalog.overview import Overview, Row, overview, trend
 from fairmesh.catalog.paging import Cursors
 from fairmesh.catalog.rulefiles import RULES
@@ -331,7 +330,7 @@ class RuleFileInput:
 @strawberry.input(description="The whole set; or, with a domain, all that lies below `domains/<domain>/`.")
 class ProposeRulesInput:
     files: list[RuleFileInput]
-    domain: str | None = UNSET
+    domain: str | None = strawberry.field(description="The domain's key, such as sales.", default=UNSET)
     at: datetime | None = strawberry.field(description="As of this day: a mode may change by date.", default=UNSET)
     client_mutation_id: str | None = UNSET
 
@@ -339,7 +338,7 @@ class ProposeRulesInput:
 @strawberry.input(description="The whole set; or, with a domain, all that lies below `domains/<domain>/`.")
 class PublishRulesInput:
     files: list[RuleFileInput]
-    domain: str | None = UNSET
+    domain: str | None = strawberry.field(description="The domain's key, such as sales.", default=UNSET)
     dry_run: bool | None = strawberry.field(description="All of it, short of putting it in force.", default=False)
     allow_removing: bool | None = strawberry.field(
         description="Rules and vocabulary terms in force that the set lacks may go: without it, such a set is refused.",
@@ -419,13 +418,9 @@ class RuleQueries:
         description="How the products the caller may read stand by the rules: now, or as of a moment.",
         cost=Cost(weight=20),
     )
-    def governance(
-        self, info: Info, domain: strawberry.ID | None = UNSET, as_of: datetime | None = UNSET
-    ) -> GovernanceReport:
+    def governance(self, info: Info, domain: DomainId = UNSET, as_of: datetime | None = UNSET) -> GovernanceReport:
         operation = info.context
-        within = operation.iri(domain) if isinstance(domain, str) else None
-        if within is not None and operation.view.kind(within) is not Kind.DOMAIN:
-            raise errors.InputError(f"{within} is no domain", remedy="Give the id of one of `domains`")
+        within = operation.domain(domain) if isinstance(domain, str) else None
         moment = as_of or None
         return GovernanceReport(
             of=overview(operation.view, operation.catalog, within, moment), within=within, until=moment

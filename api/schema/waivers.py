@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import strawberry
 from strawberry import UNSET
@@ -121,7 +121,7 @@ def read_id(operation: Operation, id: str) -> str:
     found = operation.read_id(id)
     shown = Waiver.maybe(operation, found[1]) if found is not None and found[0] == Waiver.letter else None
     if shown is None:
-        raise errors.NotFound("there is no such waiver", remedy="Take its id from `waivers`")
+        raise errors.NotFound("there is no such waiver", remedy="Take its id from `waivers` (`fairmesh waiver list`)")
     return shown.of.id
 
 
@@ -152,7 +152,9 @@ class WaiverQueries:
     def waivers(
         self,
         info: Info,
-        domain: str | None = UNSET,
+        domain: Annotated[
+            str | None, strawberry.argument(description="The domain's key, such as sales: no id and no IRI.")
+        ] = UNSET,
         active: bool | None = UNSET,
         first: int | None = 20,
         after: str | None = UNSET,

@@ -191,10 +191,17 @@ def test_show_is_the_page_of_what_the_caller_may_see(mesh: Server, producer: str
 def test_how_a_product_stands_is_shown_to_who_may_read_it(mesh: Server, producer: str, write: Write) -> None:
     plans = write("plans.ttl", product("web.plans", classification="confidential"))
     assert mesh.run("register", plans, token=producer).code == 0
-    assert "  conformance     conforms" in mesh.run("show", "web.plans", token=producer).out
+    read = mesh.run("show", "web.plans", token=producer).out
+    assert "  conformance     conforms" in read
+    assert re.search(
+        r"^  FAIR            0\.\d\d \(F \d\.\d\d, A [^)]+, R [^)]+\); every indicator: --form", read, re.M
+    )
+    indicators = mesh.run("show", "web.plans", "--format", "json", token=producer).json()["fair"]["indicators"]
+    assert len(indicators) == 41
     discovered = mesh.run("show", "web.plans", token=mesh.token("passer-by", "--clearance", "internal"))
     assert "classification" in discovered.out
     assert "conformance" not in discovered.out
+    assert "FAIR" not in discovered.out
 
 
 def test_show_as_turtle_registers_as_unchanged(mesh: Server, producer: str, write: Write) -> None:

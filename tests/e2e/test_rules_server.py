@@ -4,6 +4,7 @@ what happened, and judging it anew when it is stopped."""
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import threading
@@ -26,6 +27,7 @@ from fairmesh.api.rules_reads import impact_progress
 from fairmesh.api.serve import _Server
 from fairmesh.api.verdicts import Run
 from fairmesh.catalog import rdf
+from fairmesh.catalog.errors import FairmeshError
 from fairmesh.catalog.governance import Validator
 from fairmesh.catalog.rulefiles import RULES, SHIPPED
 
@@ -291,6 +293,28 @@ def test_a_published_set_is_shown_judged_by_and_can_be_taken_back(
     assert service.run(*back).out.splitlines()[-1] == "6 of 6 products conform"
 
 
+def test_one_rule_is_shown_with_its_parts_examples_and_page(asked: Service) -> None:
+    ran = asked.run("rules", "show", "core/25")
+    assert ran.code == 0, ran
+    lines = ran.out.splitlines()
+    assert lines[:4] == [
+        "core/25  Version",
+        "  why       Semantic versioning lets a consumer see in three numbers whether a change can break them.",
+        "  kept by   governance, since 2026-11-21",
+        "  mode      gate",
+    ]
+    at = lines.index("  dcat:version: warn")
+    assert lines[at + 1].startswith("    Add a version, such as dcat:version")
+    assert lines[at + 2] == "  dcat:version: gate"
+    assert "  meets it  core/examples/ok-25-release-candidate.ttl" in lines
+    assert lines[-1] == f"  page      {asked.url}/rules/core/25"
+    (key, _) = asked.json("rules", "show", "https://w3id.org/fairmesh/rules/core/01")["parts"]
+    assert key["path"] is None or key["messages"], key
+    unknown = asked.run("rules", "show", "domains/sales/freshnes")
+    assert (unknown.code, "Name one like domains/sales/freshness" in unknown.err) == (1, True), unknown
+    assert asked.run("rules", "show", "core/25", "--out", "somewhere").code == 2
+
+
 def test_a_set_that_lacks_rules_in_force_is_refused_unless_that_is_meant(service: Service, rules: Path) -> None:
     before = service.json("rules", "show")["digest"]
     for options in ((), ("--dry-run",), ("--wait",)):
@@ -341,7 +365,9 @@ def test_the_overview_counts_by_domain_rule_and_owner_now_and_then(service: Serv
     ran = service.run("governance", "--trend", "3")
     assert ran.code == 0, ran
     lines = ran.out.splitlines()
-    assert lines[1].startswith("3 of 6 products (50.0 %) conform, FAIR 0.")
+    rule_set = service.json("rules", "show")["digest"][:12]
+    assert re.fullmatch(rf"at \S+Z, by rule set {rule_set}", lines[0])
+    assert re.match(r"3 of 6 products \(50\.0 %\) conform, \d+ findings, 3 of them refusing, FAIR 0\.", lines[1])
     rows = {" ".join(line.split()[:3]): line.split() for line in lines}
     assert rows["Sales 1 2"][3:6] == ["1", rows["Sales 1 2"][4], "0"]
     assert rows["org/acme/title 3 3"][5:7] == ["Short", "title"]
@@ -356,6 +382,11 @@ def test_the_overview_counts_by_domain_rule_and_owner_now_and_then(service: Serv
     assert (before["products"], before["conforming"]) == (6, 6)
     today = service.json("governance", "--as-of", datetime.now(UTC).date().isoformat())
     assert today["conforming"] == 3, "today is now, not its end"
+    for name in ("sales", "http://localhost/id/domain/sales"):
+        for field in ("governance(domain: $d) { at }", "changes(domain: $d) { totalCount }"):
+            client = Client(service.url, service.mesh.tokens["steward"])
+            with pytest.raises(FairmeshError, match=r"no node with this id.*`domains`"):
+                client.graphql(f"query($d: ID) {{ {field} }}", {"d": name})
     unknown = service.run("governance", "--domain", "nosuch")
     assert (unknown.code, "sales" in unknown.err) == (1, True), unknown
     hidden = service.json("governance", role="analyst")

@@ -8,12 +8,15 @@ from html import unescape
 
 import pytest
 from conftest import ROOT
-from samples import producer, product, register
+from samples import ANALYST, producer, product, register
 
 from fairmesh.api.pages import product_page, rule_page, rules_page
-from fairmesh.catalog import Catalog
+from fairmesh.catalog import Catalog, document
+from fairmesh.catalog.examples import check_examples
 from fairmesh.catalog.model import Subject
+from fairmesh.catalog.rdf import TURTLE
 from fairmesh.catalog.rulefiles import RULES
+from fairmesh.catalog.rulelint import examples_of
 from fairmesh.catalog.ruling import Ruling
 
 TOUR = ROOT / "docs" / "tour" / "rules"
@@ -55,6 +58,39 @@ def test_a_rule_shows_remedy_owner_examples_and_shapes(ruling: Ruling) -> None:
     ]  # fmt: skip
     for shown in ("State how often data comes in", "logistics-data", "<pre>@prefix", "sh:path dct:accrualPeriodicity"):
         assert shown in text
+
+
+def test_each_part_of_a_rule_says_what_it_does_and_what_to_do(ruling: Ruling) -> None:
+    text = unescape(page(ruling, "core/25", NOW))
+    assert "<td>refuses; in part: warns</td>" in text
+    assert "<tr><th>dcat:version</th><td>warns</td><td>Add a version, such as" in text
+    assert "<tr><th>dcat:version</th><td>refuses</td><td>State one version as" in text
+    listed = re.findall(r'/rules/(core/2[578])".*?</td><td>.*?</td><td>(.*?)</td>', rules_page(ruling, NOW).decode())
+    assert listed == [
+        ("core/25", "refuses; in part: warns"), ("core/27", "refuses; in part: advises"), ("core/28", "warns"),
+    ]  # fmt: skip
+
+
+def test_what_a_finding_says_is_on_the_page_of_its_rule(catalog: Catalog, ruling: Ruling) -> None:
+    def read(data: bytes) -> document.ProductDocument:
+        return document.read(data, TURTLE, catalog.iri_base)
+
+    examples = {path: text for path, text in ruling.version.files.items() if "/examples/bad-" in path}
+    results = check_examples(ruling.validator, examples, read, iri_base=catalog.iri_base, now=NOW)
+    found = {(f.rule, f.message) for result in results if result.report for f in result.report.findings}
+    assert len(found) > 40
+    assert [(rule, said) for rule, said in sorted(found) if said not in unescape(page(ruling, rule, NOW))] == []
+
+
+def test_a_rule_without_an_ok_example_of_its_own_shows_one_of_its_level(ruling: Ruling) -> None:
+    text = page(ruling, "domains/sales/frequency", NOW)
+    assert re.findall(r"<summary>(.*?)</summary>", text) == [
+        "Meets it: ok-frequency-irregular.ttl", "Breaks it: bad-frequency-text.ttl",
+    ]  # fmt: skip
+    rules = ruling.rules.rules
+    rule = next(rule for rule in rules if rule.id == "domains/sales/frequency")
+    given = [f"domains/sales/examples/{name}.ttl" for name in ("ok-a", "ok-freshness-x", "bad-frequency", "bad-x")]
+    assert examples_of(rule, rules, given) == (given[:1], [given[2]])
 
 
 def test_texts_of_rules_are_escaped(ruling: Ruling) -> None:
@@ -104,4 +140,13 @@ def test_a_product_shows_what_rules_find_in_it_until_when_it_is_waived_and_what_
     )  # fmt: skip
     text = shown(catalog, "logistics.a", STEWARD)
     assert "<p>conforms, 1 waived, " in text
-    assert f"; waived until {end:%Y-%m-%d}" in text
+    assert f"; waived until {end:%Y-%m-%dT%H:%M:%SZ}" in text
+
+
+def test_a_product_shows_how_fair_it_is_to_who_may_read_it(catalog: Catalog) -> None:
+    register(catalog, product("web.fair", classification="confidential"))
+    text = shown(catalog, "web.fair", STEWARD)
+    assert re.search(r"<details><summary>FAIR 0\.\d\d \(F 0\.50, A [^)]*\)</summary>", text)
+    assert "<th>RDA-R1.3-02M</th><td>The metadata follows a standard that machines understand: lacks" in text
+    assert "Add dct:conformsTo &lt;https://ekgf.github.io/dprod/&gt; to the product" in text
+    assert "FAIR" not in shown(catalog, "web.fair", ANALYST)

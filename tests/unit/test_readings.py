@@ -19,7 +19,7 @@ def lines(counts: dict[str, int], *groups: dict[str, Any], failed: tuple[dict[st
     standing = {"conforms": True, "counts": counts, "groups": groups, "failed": failed}
     product = {
         **NOTHING, "label": "A", "key": "a.a", "iri": "urn:a", "status": "BUILD", "terms": [], "conformance": standing,
-        "waivers": [], "ports": [], "inputs": [], "datasets": [],
+        "waivers": [], "ports": [], "inputs": [], "datasets": [], "fair": {"indicators": []},
     }  # fmt: skip
     return list(product_lines(product))[3:]
 
@@ -36,7 +36,7 @@ def test_a_product_says_which_rules_found_what_and_what_to_do() -> None:
     assert said == [
         "  conformance     2 errors, 1 waived, 1 warning, 0 advice",
         "    error [core/03] Say so. (dct:title); 2 times",
-        "    waived [core/04] Say so.; waived until 2027-01-01",
+        "    waived [core/04] Say so.; waived until 2027-01-01T00:00:00Z",
         "    warning [core/05] Say so.",
         "    could not be evaluated [core/06] it took 2 s (it refuses nothing)",
     ]

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from fairmesh.catalog import rdf, rulelint
 from fairmesh.catalog.errors import InputError
-from fairmesh.catalog.places import StatementPlaces
 from fairmesh.catalog.rdf import PREFIXES
 from fairmesh.catalog.rulefiles import (
     SHIPPED,
@@ -31,6 +30,7 @@ from fairmesh.catalog.rulefiles import (
 from fairmesh.catalog.rulelint import Problem, lint, lint_shapes, says_remedy, usable
 from fairmesh.catalog.shacl.compiled import Compiled
 from fairmesh.catalog.shacl.reference import Reference
+from fairmesh.catalog.statementplaces import StatementPlaces
 from fairmesh.catalog.triples import Index
 
 PREFIX_LINES = "".join(f"@prefix {name}: <{iri}> .\n" for name, iri in PREFIXES.items()) + (
@@ -720,6 +720,14 @@ def laid(folder: Path, members: dict[str, bytes]) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     return folder
+
+
+@pytest.mark.parametrize("named", ["org/acme", "org", "domains/sales", "domains"])
+def test_whoever_names_a_level_is_told_the_folder_above(tmp_path: Path, named: str) -> None:
+    laid(tmp_path, ORGANISATION)
+    with pytest.raises(InputError, match="of what was named") as caught:
+        read_rules(tmp_path / named)
+    assert caught.value.remedy == f"Name the folder above {named.partition('/')[0]}/: {tmp_path}"
 
 
 @pytest.mark.parametrize("around", ["", "ontologies/", "repo-main/", "repo-main/ontologies/"])

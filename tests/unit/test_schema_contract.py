@@ -265,6 +265,14 @@ def test_words_are_the_contracts(contract: GraphQLSchema, served: GraphQLSchema)
             assert ours.get(name) == text, name
 
 
+@pytest.mark.parametrize(
+    ("name", "goes_by"), [("governance", "The id of"), ("changes", "The id of"), ("waivers", "The domain's key")]
+)
+def test_a_domain_says_whether_it_is_named_by_id_or_key(served: GraphQLSchema, name: str, goes_by: str) -> None:
+    assert served.query_type is not None
+    assert str(served.query_type.fields[name].args["domain"].description).startswith(goes_by)
+
+
 def test_every_list_field_that_pages_has_a_cost() -> None:
     schema = execution.build_schema()._schema
     weights = execution.weights(schema)
