@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -171,10 +171,14 @@ def test_a_set_published_among_registrations_leaves_each_under_exactly_one(tmp_p
         service = Service(mesh, url, [])
         sets = [org(SPATIAL), org(COST), SHIPPED_FILES]
         with ThreadPoolExecutor(WRITERS + 1) as threads:
-            writing = [threads.submit(registered, service, number) for number in range(COUNT)]
-            for place, files in enumerate(sets, 1):
-                until(lambda place=place: sum(f.done() for f in writing) >= place * COUNT // 5)  # type: ignore[misc]
-                service.publish(files)
+            writing: list[Future[tuple[datetime, datetime, set[str], bool]]] = []
+            share = COUNT // (len(sets) + 1)
+            for files in (*sets, None):  # each is published in the middle of a share of its own
+                more = [threads.submit(registered, service, len(writing) + number) for number in range(share)]
+                wait(more, return_when=FIRST_COMPLETED)
+                if files is not None:
+                    service.publish(files)
+                writing += more
             answers = [each.result() for each in writing]
         rules = list(mesh.catalog.journal.entries(kinds=[EntryKind.RULES]))
         spans = [
