@@ -45,9 +45,9 @@ class Index:
     def __init__(self, triples: Iterable[Triple] = (), only: Mapping[NamedNode, str] | None = None) -> None:
         """`only` has the predicates to keep, and their interned IRIs; None keeps all."""
         self.subjects: dict[Term, dict[str, Values]] = {}
-        self._only = only
-        self._known: dict[NamedNode, str] = {}
-        """The names of predicates; empty for those that are not kept."""
+        self._all = only is None
+        self._names: dict[NamedNode, str] = {} if only is None else dict(only)
+        """The names of predicates."""
         self._heads: dict[str, list[Term]] | None = None
         self.add(triples)
 
@@ -58,17 +58,17 @@ class Index:
 
     def add(self, triples: Iterable[Triple]) -> None:
         """Add statements; what is there already is kept once. It goes fastest where they keep to one subject."""
-        subjects, known, only = self.subjects, self._known, self._only
+        subjects, names, keep_all = self.subjects, self._names, self._all
         shared: dict[Term, Values] | None = {} if isinstance(triples, list) and len(triples) > _MANY else None
         self._heads = None
         last: object = None
         for triple in triples:  # taken apart by name: unpacking takes twice as long
-            predicate = triple.predicate
-            name = known.get(predicate)
+            name = names.get(triple.predicate)
             if name is None:
-                name = known[predicate] = sys.intern(predicate.value) if only is None else only.get(predicate, "")
-            if not name:
-                continue
+                if not keep_all:
+                    continue
+                predicate = triple.predicate
+                name = names[predicate] = sys.intern(predicate.value)
             subject, value = triple.subject, triple.object
             if subject != last:
                 facts, last = subjects.setdefault(subject, {}), subject
@@ -80,7 +80,7 @@ class Index:
 
     def drop(self, unwanted: Callable[[str], bool]) -> None:
         """Take out all statements with predicates that are unwanted."""
-        names = set(filter(unwanted, self._known.values()))
+        names = set(filter(unwanted, self._names.values()))
         for subject, facts in list(self.subjects.items()) if names else ():
             if not names.isdisjoint(facts):
                 kept = {name: values for name, values in facts.items() if name not in names}

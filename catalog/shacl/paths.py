@@ -31,19 +31,30 @@ _Nodes = Mapping[Term, Properties]
 class _Layer:
     """Statements laid over those of `below`: a subject of both is held once more, with all its values."""
 
-    __slots__ = ("heads", "nodes", "turned")
+    __slots__ = ("_heads", "_own", "nodes", "turned")
 
     def __init__(self, index: Index, below: _Nodes) -> None:
-        self.heads = index.heads
+        self._own: _Nodes = index.subjects
+        self._heads: dict[str, list[Term]] = {}  # by predicate, as they are asked for: a run asks for a few of many
         self.nodes: _Nodes = index.subjects
         if both := index.subjects.keys() & below.keys():
             self.nodes = {**index.subjects, **{node: _joint(below[node], index.subjects[node]) for node in both}}
         self.turned: dict[str, dict[Term, dict[Term, None]]] = {}
         """Subjects by predicate and value, for the predicates that `turn` was asked for."""
 
+    def __bool__(self) -> bool:
+        return bool(self._own)
+
+    def heads(self, predicate: str) -> list[Term]:
+        """The subjects of a predicate, each once, but for those of `below` alone."""
+        found = self._heads.get(predicate)
+        if found is None:
+            found = self._heads[predicate] = [node for node, facts in self._own.items() if predicate in facts]
+        return found
+
     def turn(self, predicate: str) -> dict[Term, dict[Term, None]]:
         turned = self.turned[predicate] = {}
-        for subject in self.heads.get(predicate, ()):
+        for subject in self.heads(predicate):
             for value in self.nodes[subject][predicate]:
                 turned.setdefault(value, {})[subject] = None
         return turned
@@ -85,12 +96,12 @@ class Graph:
 
     def heads(self, predicate: str) -> Sequence[Term]:
         """Every subject of a predicate; some come twice."""
-        above, below = self._top.heads.get(predicate, ()), self._base.heads.get(predicate, ())
+        above, below = self._top.heads(predicate), self._base.heads(predicate)
         return [*above, *below] if above and below else above or below
 
     def says(self, predicate: str) -> bool:
         """Whether there is any statement with a predicate."""
-        return bool(self._top.heads.get(predicate) or self._base.heads.get(predicate))
+        return bool(self._top.heads(predicate) or self._base.heads(predicate))
 
     def subjects(self, predicate: str, value: Term) -> Values:
         """The subjects that have a value."""
@@ -105,11 +116,11 @@ class Graph:
     @property
     def axioms(self) -> bool:
         """Whether the run has subclasses of its own."""
-        return bool(self._top.heads.get(SUBCLASS))
+        return bool(self._top.heads(SUBCLASS))
 
     def types(self) -> Collection[Term]:
         """The classes that have direct instances in the run; those of the background before a run."""
-        layer = self._top if self._top.heads else self._base
+        layer = self._top or self._base
         turned = layer.turned.get(TYPE)
         return layer.turn(TYPE) if turned is None else turned
 
