@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import ipaddress
 import logging
 import signal
@@ -47,6 +48,7 @@ def serve(settings: Settings, *, demo: bool) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop)
         with closing(Catalog.open(settings)) as catalog:
+            gc.freeze()  # a large mesh that stays need not be looked through again and again while requests wait
             if demo:
                 _show_demo(catalog, tokens)
             _listen(listener, settings)

@@ -6,11 +6,13 @@ could not be brought up to date is caught up with before the next write, or at t
 
 from __future__ import annotations
 
+import gc
 import heapq
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from fairmesh.catalog import rdf
@@ -63,6 +65,11 @@ class Storage:
                 remedy="Run `fairmesh rebuild` on this data directory",
             )
         catch_up(self.graph, self.journal)
+        with _uncollected():
+            self._restore_all()
+        self.applied = head
+
+    def _restore_all(self) -> None:
         verdicts = self.journal.entries(kinds=[EntryKind.CONFORMANCE])
         rules = self.journal.headlines([EntryKind.RULES])
         found: dict[int, Sequence[SearchDocument]] = {}
@@ -75,7 +82,6 @@ class Storage:
                 self.search.load(found)
                 found.clear()
         self.search.load(found)
-        self.applied = head
 
     def close(self) -> None:
         """Take no more writes. What is under way is finished."""
@@ -202,6 +208,18 @@ class Storage:
             last = self.journal.product_history(head.draft.product, first=2)[1]
             self._place(last, self._projection(last), find)
         self._place(head, self._projection(head), find)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector, which would look through all that is read, again and again, and find nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def alive(product: Product | None) -> bool:
